@@ -1,0 +1,1 @@
+"""The mmsent dashboard: Streamlit pages over the database."""

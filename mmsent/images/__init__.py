@@ -1,0 +1,1 @@
+"""A stranger's picture, fetched and decoded with care."""

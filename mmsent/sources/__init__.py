@@ -1,0 +1,1 @@
+"""Where posts come from. Each source is an iterator of messages."""

@@ -1,0 +1,1 @@
+"""The database: tables, idempotent writes, reads for people, edits by people."""

@@ -1,0 +1,1 @@
+"""The mmsent worker: Kafka posts in, scores, rows and alerts out."""
