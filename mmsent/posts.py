@@ -171,7 +171,10 @@ class Weights(_Contract):
 
 
 class ScoredPost(_Contract):
-    """A post's scores. `text` is null without text, `image` without a usable picture; `conflict` needs both."""
+    """A post's scores.
+
+    `text` is null without text, `image` without a usable picture; `conflict` and `weights` need both.
+    """
 
     op: Literal["upsert"] = "upsert"
     post_id: PostId

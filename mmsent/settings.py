@@ -156,3 +156,19 @@ def parse_endpoint(entry: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Ne
     if not address or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ValueError(f"{entry!r} is not address-or-CIDR:port, e.g. 127.0.0.1:8000")
     return ipaddress.ip_network(address.strip("[]")), int(port)
+
+
+def settings_table() -> str:
+    """The table above as Markdown: environment name, default, meaning."""
+    rows = ["| setting | default | what it is |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = field.get_default()
+        shown = (
+            "`~/.local/share/mmsent`"
+            if name == "data_dir"
+            else f"`{default}`"
+            if default not in ("", None, ())
+            else ""
+        )
+        rows.append(f"| `MMSENT_{name.upper()}` | {shown} | {field.description} |")
+    return "\n".join(rows)

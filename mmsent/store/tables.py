@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -23,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import URL, Dialect, Engine
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from mmsent.errors import SettingsError
 
@@ -59,7 +60,7 @@ JsonOrNull = JSON(none_as_null=True)
 
 # What a post counts under and as in `rollups`. The write keeps each one's value before the write in a
 # `previous_` twin, so that rollups change by new − previous inside the same statement.
-COUNTED = {
+COUNTED: dict[str, TypeEngine[Any] | type[TypeEngine[Any]]] = {
     "minute": UtcDateTime,  # created_at, floored
     "topics": JsonOrNull,  # tracked topics that match, sorted; `all` is implied
     "source": String,
