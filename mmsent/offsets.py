@@ -1,0 +1,84 @@
+"""Which offsets of a Kafka partition are finished, and whether a partition has stopped moving. Pure."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+
+class OffsetTracker:
+    """Records of one partition are started in order and finished in any order.
+
+    Offsets may have gaps (compaction, transaction markers); a gap counts as finished.
+    """
+
+    def __init__(self, position: int) -> None:
+        """`position`: the offset from which the partition is read."""
+        self._end = position
+        self._unfinished: dict[int, None] = {}  # in order, since records start in order
+
+    def __len__(self) -> int:
+        return len(self._unfinished)
+
+    @property
+    def end(self) -> int:
+        """One past the last offset that was started, or that is known to be a gap."""
+        return self._end
+
+    @property
+    def next_offset(self) -> int:
+        """The lowest unfinished offset, or `end`: what may be committed."""
+        return next(iter(self._unfinished), self._end)
+
+    def next_offset_if_finished(self, offsets: Collection[int]) -> int:
+        """What `next_offset` will be once `offsets` are finished too."""
+        return next((offset for offset in self._unfinished if offset not in offsets), self._end)
+
+    def start(self, offset: int) -> None:
+        """Take `offset` in hand.
+
+        Raises:
+            ValueError: it lies below `end`: the partition was rewound, its tracker must be a new one.
+        """
+        if offset < self._end:
+            raise ValueError(f"offset {offset} after {self._end - 1}")
+        self._unfinished[offset] = None
+        self._end = offset + 1
+
+    def finish(self, offset: int) -> None:
+        """`offset` is stored or dead-lettered; finishing twice is harmless."""
+        self._unfinished.pop(offset, None)
+
+    def reach(self, position: int) -> None:
+        """The consumer stands at `position`: everything below that was not started is a gap."""
+        self._end = max(self._end, position)
+
+
+@dataclass
+class _Clock:
+    next_offset: int
+    seen_at: float
+    waited_s: float = 0.0
+
+
+class StallWatch:
+    """How long each partition has had lag without moving, not counting the time it was excused."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._clocks: dict[int, _Clock] = {}
+
+    def observe(self, partition: int, next_offset: int, *, lag: int, excused: bool, now: float) -> bool:
+        """Note where the partition stands; True once it has waited for the time-out or longer.
+
+        `now` is monotonic seconds. While `excused` (paused on purpose, database down) the clock stands still.
+        """
+        clock = self._clocks.setdefault(partition, _Clock(next_offset, now))
+        if next_offset != clock.next_offset or lag <= 0:
+            clock.next_offset, clock.waited_s = next_offset, 0.0
+        elif not excused:
+            clock.waited_s += now - clock.seen_at
+        clock.seen_at = now
+        return clock.waited_s >= self._timeout_s
+
+    def forget(self, partition: int) -> None:
+        """The partition is someone else's now."""
+        self._clocks.pop(partition, None)
