@@ -1,15 +1,23 @@
-"""Bytes of a stranger → a small RGB picture and a thumbnail, or the reason why not."""
+"""Bytes of a stranger → a small RGB picture and a thumbnail, or the reason why not.
 
+`decode_image` does it here and now, for pictures that are trusted not to kill us (training);
+`ImageDecoder` has the same done by processes that may be killed (everything live).
+"""
+
+import os
 import struct
+import warnings
 from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 from mmsent.errors import ImageError
 from mmsent.images.headers import Canvas, has_more_scans, picture_format, webp_canvas
+from mmsent.images.processes import KillableProcesses
+from mmsent.settings import Settings
 
 MIN_SIDE = 8
 MAX_SIDE = 8192
@@ -59,7 +67,7 @@ def decode_image(
     """
     kind = picture_format(data)
     if kind is None:
-        raise ImageError("format", "not a JPEG, PNG, WebP or GIF")
+        raise _not_a_picture()
     if kind == "JPEG" and has_more_scans(data, max_scans):
         raise ImageError("too_many_scans", f"more than {max_scans}")
     if kind == "WEBP" and (canvas := webp_canvas(data)):
@@ -141,3 +149,78 @@ def _to_jpeg(image: Image.Image) -> bytes:
     buffer = BytesIO()
     image.save(buffer, "JPEG", quality=THUMBNAIL_QUALITY)
     return buffer.getvalue()
+
+
+class ImageDecoder:
+    """`decode_image` in processes of its own; a picture that hangs or crashes one loses only itself.
+
+    One event loop uses a decoder.
+    """
+
+    def __init__(self, settings: Settings, size: int) -> None:
+        self._task = _DecodeTask(
+            size, settings.thumbnail_px, settings.image_max_pixels, settings.image_max_scans
+        )
+        self._processes = KillableProcesses(
+            settings.decode_processes or min(4, os.cpu_count() or 1),
+            timeout_s=settings.decode_timeout_s,
+            max_memory_mib=settings.decode_max_memory_mib,
+            prepare=_refuse_doubtful_pictures,
+        )
+
+    async def open(self) -> None:
+        """Start the processes now rather than with the first picture."""
+        await self._processes.open()
+
+    async def decode(self, data: bytes) -> DecodedImage:
+        """As `decode_image`. A caller that is cancelled leaves its picture to end by itself.
+
+        Raises:
+            ImageError: as `decode_image`; `decode_timeout` after `decode_timeout_s` of work (waiting for a
+                process does not count); `decode_crash` if the process died or its memory ran out.
+        """
+        if picture_format(data) is None:
+            raise _not_a_picture()
+        outcome = await self._processes.run(self._task, data)
+        if isinstance(outcome, _Refusal):
+            raise ImageError(outcome.reason, outcome.detail)
+        pixels, thumbnail = outcome
+        shape = (self._task.size, self._task.size, 3)
+        return DecodedImage(np.frombuffer(bytearray(pixels), np.uint8).reshape(shape), thumbnail)
+
+    def close(self) -> None:
+        """End every decoding process, busy or not; whoever still waits gets `decode_crash`."""
+        self._processes.close()
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class _DecodeTask:
+    size: int
+    thumbnail_px: int
+    max_pixels: int
+    max_scans: int
+
+    def __call__(self, data: bytes) -> tuple[bytes, bytes] | _Refusal:
+        try:
+            decoded = decode_image(
+                data, self.size, self.thumbnail_px, max_pixels=self.max_pixels, max_scans=self.max_scans
+            )
+        except ImageError as error:
+            return _Refusal(error.reason, str(error).removeprefix(error.reason).removeprefix(": "))
+        return decoded.pixels.tobytes(), decoded.thumbnail
+
+
+def _not_a_picture() -> ImageError:
+    return ImageError("format", "not a JPEG, PNG, WebP or GIF")
+
+
+def _refuse_doubtful_pictures() -> None:
+    warnings.simplefilter("ignore")
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
