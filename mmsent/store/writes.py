@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Table, bindparam, delete, select, text, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import bindparam, delete, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mmsent.errors import SetupError
@@ -40,6 +39,7 @@ from mmsent.store.rows import (
 from mmsent.store.schema import (
     current_revision,
     database_errors,
+    insert_into,
     open_async_engine,
     require_head,
     sqlite_file,
@@ -117,7 +117,7 @@ class Store:
         """Set a partition's next offset, back too."""
         values = {"partition": partition, "next_offset": next_offset, "updated_at": now}
         async with self.transaction() as connection:
-            statement = _insert(connection, progress).values(values)
+            statement = insert_into(connection, progress).values(values)
             await connection.execute(
                 statement.on_conflict_do_update(index_elements=[progress.c.partition], set_=values)
             )
@@ -192,7 +192,7 @@ async def _forget(connection: AsyncConnection, forgets: Iterable[Forget]) -> set
         )
     if not latest:
         return set()
-    statement = _insert(connection, forgotten_authors)
+    statement = insert_into(connection, forgotten_authors)
     new = statement.excluded
     advance = statement.on_conflict_do_update(
         index_elements=list(forgotten_authors.primary_key),
@@ -235,7 +235,7 @@ async def _upsert_posts(connection: AsyncConnection, candidates: Collection[Cand
     """Rows that changed, by post_id, with what they hold and what they held."""
     if not candidates:
         return {}
-    statement = _insert(connection, posts)
+    statement = insert_into(connection, posts)
     new = statement.excluded
     before = {f"previous_{name}": posts.c[name] for name in COUNTED}
     upsert = statement.on_conflict_do_update(
@@ -254,7 +254,7 @@ async def _change_rollups(connection: AsyncConnection, changes: Sequence[dict[st
     """Add `changes`; rows that count nothing any more are removed."""
     if not changes:
         return
-    statement = _insert(connection, rollups)
+    statement = insert_into(connection, rollups)
     added = {name: rollups.c[name] + statement.excluded[name] for name in MEASURES}
     upsert = statement.on_conflict_do_update(index_elements=list(rollups.primary_key), set_=added)
     result = await connection.execute(upsert.returning(*rollups.primary_key, rollups.c.posts), changes)
@@ -280,7 +280,7 @@ async def _note_conflicts(connection: AsyncConnection, changed: Iterable[Row]) -
         if row["flagged"] and (not row["previous_flagged"] or row["post_id"] in waiting)
     ]
     if flagged:
-        await connection.execute(_insert(connection, pending_conflicts).on_conflict_do_nothing(), flagged)
+        await connection.execute(insert_into(connection, pending_conflicts).on_conflict_do_nothing(), flagged)
 
 
 async def _clear_previous(connection: AsyncConnection, changed: Iterable[Row]) -> None:
@@ -302,7 +302,7 @@ async def _announce(connection: AsyncConnection, erased: Iterable[Candidate]) ->
 async def _move_progress(connection: AsyncConnection, offsets: Mapping[int, int], now: datetime) -> None:
     if not offsets:
         return
-    statement = _insert(connection, progress)
+    statement = insert_into(connection, progress)
     new = statement.excluded
     forward = statement.on_conflict_do_update(
         index_elements=[progress.c.partition],
@@ -337,12 +337,6 @@ def _outcome_of_forget(item: Forget, forgotten: Mapping[Author, datetime], advan
         advanced.remove(item.author)  # the same forget again in one batch is a repeat
         return Outcome("written", None)
     return Outcome("repeat", None)
-
-
-def _insert(connection: AsyncConnection, table: Table) -> postgresql.Insert | sqlite.Insert:
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(table)
-    return sqlite.insert(table)
 
 
 def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
