@@ -1,0 +1,114 @@
+"""What is happening now, for people who watch: newest posts, their thumbnails, the workers' heartbeats.
+
+Redis is a cache: everything in it expires, nothing depends on it, and it may hold up the stream by
+`live_timeout_s` at most. After a failure it is left alone for `live_pause_s`.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from mmsent.errors import LiveUnavailableError, SettingsError
+from mmsent.posts import ScoredDelete, ScoredPost
+from mmsent.settings import Settings
+
+FEED = "mmsent:feed"  # a stream; field `post` holds what is on `scores`
+THUMBNAIL = "mmsent:thumbnail:"  # + post_id: a JPEG
+WORKER = "mmsent:worker:"  # + id of the worker: JSON
+
+log = structlog.get_logger(__name__)
+
+
+class LiveFeed:
+    """Writes to Redis. Its methods never raise, except `ping`; `skipped` counts what was not shown."""
+
+    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._closed_until = 0.0
+        self.skipped = 0
+        try:
+            self._redis: Redis = Redis.from_url(
+                settings.redis_url,
+                socket_timeout=settings.live_timeout_s,
+                socket_connect_timeout=settings.live_timeout_s,
+                retry=Retry(NoBackoff(), 0),
+            )
+        except ValueError as error:
+            raise SettingsError(f"MMSENT_REDIS_URL: {error}") from error
+
+    async def publish(
+        self, posts: Sequence[ScoredPost | ScoredDelete], thumbnails: Mapping[str, bytes]
+    ) -> None:
+        """Put posts on the feed and their thumbnails (by post_id) beside it; a delete takes its one away."""
+        newest = posts[-self._settings.live_feed_max :]
+        if newest and not await self._attempt(lambda: self._show(newest, thumbnails)):
+            self.skipped += len(posts)
+
+    async def heartbeat(self, worker: str, state: Mapping[str, Any]) -> None:
+        """Say that `worker` lives, and how it is doing, until its next heartbeat or `live_ttl_s`."""
+        value = json.dumps(dict(state), default=str)
+        await self._attempt(lambda: self._redis.set(WORKER + worker, value, ex=self._settings.live_ttl_s))
+
+    async def farewell(self, worker: str) -> None:
+        """The worker leaves."""
+        await self._attempt(lambda: self._redis.delete(WORKER + worker))
+
+    async def ping(self) -> None:
+        """Ask Redis whether it is there, whatever happened before.
+
+        Raises:
+            LiveUnavailableError: it is not.
+        """
+        try:
+            async with asyncio.timeout(self._settings.live_timeout_s):
+                await self._redis.ping()
+        except (RedisError, OSError, TimeoutError) as error:
+            said = str(error) or type(error).__name__
+            raise LiveUnavailableError(f"Redis does not answer (MMSENT_REDIS_URL): {said}") from error
+
+    async def aclose(self) -> None:
+        try:
+            async with asyncio.timeout(self._settings.live_timeout_s):
+                await self._redis.aclose()
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("redis_not_closed_cleanly", error=str(error) or type(error).__name__)
+
+    async def _show(
+        self, posts: Sequence[ScoredPost | ScoredDelete], thumbnails: Mapping[str, bytes]
+    ) -> None:
+        settings = self._settings
+        pipeline: Pipeline = self._redis.pipeline(transaction=False)
+        for post in posts:
+            pipeline.xadd(FEED, {"post": post.to_json()}, maxlen=settings.live_feed_max, approximate=True)
+            if isinstance(post, ScoredDelete):
+                pipeline.delete(THUMBNAIL + post.post_id)
+            elif thumbnail := thumbnails.get(post.post_id):
+                pipeline.set(THUMBNAIL + post.post_id, thumbnail, ex=settings.live_ttl_s)
+        # The stream as a whole expires only when nothing comes any more; its old entries must go before.
+        oldest_ms = int((time.time() - settings.live_ttl_s) * 1000)
+        pipeline.xtrim(FEED, minid=oldest_ms, approximate=False)
+        pipeline.expire(FEED, settings.live_ttl_s)
+        await pipeline.execute()
+
+    async def _attempt(self, action: Callable[[], Awaitable[Any]]) -> bool:
+        """Whether `action` succeeded; not tried at all while the circuit is open."""
+        if self._clock() < self._closed_until:
+            return False
+        try:
+            async with asyncio.timeout(self._settings.live_timeout_s):
+                await action()
+        except (RedisError, OSError, TimeoutError) as error:
+            self._closed_until = self._clock() + self._settings.live_pause_s
+            log.warning("live_feed_unavailable", error=str(error) or type(error).__name__)
+            return False
+        return True

@@ -1,0 +1,151 @@
+"""The live feed against a Redis-protocol server, a silent one and none at all."""
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+
+import pytest
+from fakeredis import TcpFakeServer
+from redis import Redis
+
+from mmsent.errors import LiveUnavailableError, SettingsError
+from mmsent.live import FEED, THUMBNAIL, WORKER, LiveFeed
+from mmsent.posts import ScoredDelete, ScoredPost
+from mmsent.settings import Settings
+
+NOW = datetime(2026, 11, 21, 10, tzinfo=UTC)
+
+
+def scored(number: int) -> ScoredPost:
+    return ScoredPost(
+        post_id=f"test/{number}",
+        version=0,
+        source="test",
+        created_at=NOW,
+        scored_at=NOW,
+        model="stub@1",
+        fused=None,
+        unscored_reason="no_content",
+    )
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def redis_server() -> Iterator[Redis]:
+    server = TcpFakeServer(("127.0.0.1", 0), server_type="redis")
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    with closing(Redis(port=server.server_address[1])) as client:
+        yield client
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+async def live(redis_server: Redis) -> AsyncIterator[LiveFeed]:
+    port = redis_server.connection_pool.connection_kwargs["port"]
+    feed = LiveFeed(Settings(redis_url=f"redis://127.0.0.1:{port}/0", live_feed_max=5, live_timeout_s=2))
+    yield feed
+    await feed.aclose()
+
+
+async def test_posts_and_thumbnails_are_shown_for_a_while(live: LiveFeed, redis_server: Redis) -> None:
+    await live.publish([scored(1), scored(2)], {"test/2": b"jpeg"})
+    entries = await asyncio.to_thread(redis_server.xrange, FEED)
+    shown = [ScoredPost.model_validate_json(fields[b"post"]) for _, fields in entries]
+    assert shown == [scored(1), scored(2)]
+    assert await asyncio.to_thread(redis_server.get, THUMBNAIL + "test/2") == b"jpeg"
+    assert await asyncio.to_thread(redis_server.get, THUMBNAIL + "test/1") is None
+    for key in (FEED, THUMBNAIL + "test/2"):
+        assert 0 < await asyncio.to_thread(redis_server.ttl, key) <= 3600
+
+
+async def test_a_delete_takes_the_thumbnail_away(live: LiveFeed, redis_server: Redis) -> None:
+    await live.publish([scored(1)], {"test/1": b"jpeg"})
+    await live.publish([ScoredDelete(post_id="test/1", version=1, source="test")], {})
+    assert await asyncio.to_thread(redis_server.get, THUMBNAIL + "test/1") is None
+    entries = await asyncio.to_thread(redis_server.xrange, FEED)
+    assert [json.loads(fields[b"post"])["op"] for _, fields in entries] == ["upsert", "delete"]
+
+
+async def test_the_feed_forgets_what_is_old(live: LiveFeed, redis_server: Redis) -> None:
+    long_ago = int((time.time() - 3700) * 1000)
+    await asyncio.to_thread(redis_server.xadd, FEED, {"post": "old"}, id=f"{long_ago}-0")
+    await live.publish([scored(number) for number in range(8)], {})
+    entries = await asyncio.to_thread(redis_server.xrange, FEED)
+    ids = [json.loads(fields[b"post"])["post_id"] for _, fields in entries]
+    assert ids == [f"test/{number}" for number in range(3, 8)]
+
+
+async def test_heartbeats_expire_and_say_farewell(live: LiveFeed, redis_server: Redis) -> None:
+    await live.heartbeat("w1", {"lag": 3, "since": NOW})
+    said = json.loads(await asyncio.to_thread(redis_server.get, WORKER + "w1"))
+    assert said["lag"] == 3
+    assert 0 < await asyncio.to_thread(redis_server.ttl, WORKER + "w1") <= 3600
+    await live.farewell("w1")
+    assert await asyncio.to_thread(redis_server.get, WORKER + "w1") is None
+
+
+async def test_ping(live: LiveFeed) -> None:
+    await live.ping()
+
+
+async def test_no_redis_costs_nothing_and_is_asked_again_after_a_pause() -> None:
+    with closing(socket.socket()) as reserved:
+        reserved.bind(("127.0.0.1", 0))  # bound, not listening: refuses connections
+        clock = Clock()
+        feed = LiveFeed(
+            Settings(redis_url=f"redis://127.0.0.1:{reserved.getsockname()[1]}/0", live_pause_s=5),
+            clock=clock,
+        )
+        started = time.perf_counter()
+        await feed.publish([scored(1), scored(2)], {})
+        assert feed.skipped == 2
+        with pytest.raises(LiveUnavailableError, match="MMSENT_REDIS_URL"):
+            await feed.ping()
+        assert time.perf_counter() - started < 1
+        await feed.aclose()
+
+
+async def test_a_silent_server_is_waited_for_once_then_left_alone() -> None:
+    connections = 0
+
+    async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(silence, "127.0.0.1", 0)
+    clock = Clock()
+    port = server.sockets[0].getsockname()[1]
+    feed = LiveFeed(Settings(redis_url=f"redis://127.0.0.1:{port}/0", live_timeout_s=0.1), clock=clock)
+    started = time.perf_counter()
+    for _ in range(50):
+        await feed.publish([scored(1)], {})
+    assert time.perf_counter() - started < 1
+    assert (connections, feed.skipped) == (1, 50)
+    clock.now += 5
+    await feed.publish([scored(1)], {})
+    assert connections == 2
+    await feed.aclose()
+    server.close()
+    await server.wait_closed()
+
+
+def test_an_address_that_is_none() -> None:
+    with pytest.raises(SettingsError, match="MMSENT_REDIS_URL"):
+        LiveFeed(Settings(redis_url="http://localhost"))
