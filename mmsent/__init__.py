@@ -1,5 +1,9 @@
 """mmsent: what a live stream of posts feels, from text and picture together, and where the two disagree."""
 
-from importlib.metadata import version
 
-__version__ = version("mmsent")
+def __getattr__(name: str) -> str:
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import version  # noqa: PLC0415  # spares each command 20 ms
+
+    return version("mmsent")

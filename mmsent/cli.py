@@ -1,0 +1,372 @@
+"""The command line, thin: options and help here, the work in `commands/`. stdout is data, stderr is talk."""
+# ruff: noqa: PLC0415  # each command imports what it needs, so that the others start fast
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
+
+import typer
+
+import mmsent
+from mmsent.commands.console import configure_logging, give, say
+from mmsent.errors import MmsentError
+from mmsent.settings import Settings, settings_table
+
+EPILOG = (
+    "Exit codes: 0 done · 1 failed · 2 wrong option or setting · 3 a file, folder or value cannot be used · "
+    "4 something is missing or does not answer · 130 interrupted. "
+    "Each setting is an environment variable MMSENT_…; `mmsent settings` lists them."
+)
+
+
+def _group(help_text: str) -> typer.Typer:
+    return typer.Typer(
+        help=help_text,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        no_args_is_help=True,
+        add_completion=False,
+    )
+
+
+app = typer.Typer(
+    help="What a live stream of posts feels, from text and picture together, and where the two disagree.",
+    epilog=EPILOG,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+)
+ingest = _group("Put posts on Kafka.")
+kafka = _group("Kafka's topics.")
+topics = _group("Tracked topics: named queries that posts are matched against.")
+db = _group("The database.")
+app.add_typer(ingest, name="ingest")
+app.add_typer(kafka, name="kafka")
+app.add_typer(topics, name="topics")
+app.add_typer(db, name="db")
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Folder of the one-machine stack. [env: MMSENT_DATA_DIR]")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
+Rate = Annotated[float, typer.Option(min=0, help="Posts a second; 0 = as fast as it goes.")]
+Source = Annotated[
+    str | None,
+    typer.Option(help="Goes before the ids of short posts: SOURCE/ID. By default the file's name."),
+]
+Seconds = Annotated[float | None, typer.Option("--for", min=0.1, help="End after so many seconds.")]
+Checkpoint = Annotated[
+    Path | None, typer.Option(help="Model checkpoint folder. [env: MMSENT_CHECKPOINT; default: shipped]")
+]
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        give(f"mmsent {mmsent.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Say the version.")
+    ] = False,
+) -> None: ...
+
+
+@app.command()
+def demo(
+    *,
+    posts: Annotated[
+        Path | None, typer.Option(help="JSON Lines file of posts, '-' = stdin. Without it: a small sample.")
+    ] = None,
+    rate: Rate = 10.0,
+    seconds: Seconds = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="The dashboard's port, 0 = any free one. [default: 8501]"),
+    ] = None,
+    data_dir: DataDir = None,
+    headless: Annotated[bool, typer.Option("--headless", help="No dashboard.")] = False,
+    source: Source = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
+) -> None:
+    """Run everything on this machine: broker, database, worker and dashboard, over a stream of posts.
+
+    Needs no Kafka, no Redis and no root; pip install 'mmsent[demo]'. Ctrl-C ends it and leaves nothing
+    running. With a file and --rate 0 it ends by itself when all posts are through, and so it does with
+    --headless; then it prints a summary.
+
+    \b
+    Examples:
+      mmsent demo
+      mmsent demo --posts posts.jsonl --rate 0 --headless
+      mmsent demo --posts posts.jsonl --rate 50 --for 60 --port 9000
+    """
+    from mmsent.commands.demo import run
+
+    settings = _settings(data_dir=data_dir, dashboard_port=port)
+    run(
+        settings,
+        posts=posts,
+        source=source,
+        rate=rate,
+        duration_s=seconds,
+        headless=headless,
+        as_json=as_json,
+    )
+
+
+@ingest.command("replay")
+def ingest_replay(
+    file: Annotated[Path, typer.Argument(help="JSON Lines file of posts, '-' = stdin.")],
+    source: Source = None,
+    rate: Rate = 0.0,
+    pictures_at: Annotated[
+        str | None,
+        typer.Option(help="Address under which workers reach the file's folder, if it names local pictures."),
+    ] = None,
+) -> None:
+    """Put the posts of a file on Kafka.
+
+    \b
+    Examples:
+      mmsent ingest replay posts.jsonl --rate 100
+      mmsent ingest replay posts.jsonl --source shop --pictures-at https://example.org/pictures/
+      zcat posts.jsonl.gz | mmsent ingest replay - --source archive
+    """
+    from mmsent.commands.ingest import replay
+
+    replay(_settings(), file, source=source, rate=rate, pictures_at=pictures_at)
+
+
+@app.command()
+def worker(data_dir: DataDir = None) -> None:
+    """Score the posts on Kafka, write rows, find alerts. SIGTERM or Ctrl-C ends it in good order.
+
+    \b
+    Examples:
+      mmsent worker
+      MMSENT_KAFKA_BOOTSTRAP_SERVERS=kafka:9092 MMSENT_DATABASE_URL=postgresql://… mmsent worker
+    """
+    from mmsent.commands.programs import run_worker
+
+    run_worker(_settings(data_dir=data_dir))
+
+
+@app.command()
+def dashboard(
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port, 0 = any free one. [default: 8501]")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Serve the dashboard; pip install 'mmsent[dashboard]'.
+
+    \b
+    Examples:
+      mmsent dashboard
+      mmsent dashboard --port 9000 --host 0.0.0.0
+    """
+    from mmsent.commands.programs import run_dashboard
+
+    run_dashboard(_settings(data_dir=data_dir, dashboard_port=port, dashboard_host=host))
+
+
+@app.command()
+def alerts(
+    as_json: Json = False,
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="First those that are on the topic already.")
+    ] = False,
+    seconds: Seconds = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Follow the alerts, one line for each revision. Finds a running demo by itself.
+
+    \b
+    Examples:
+      mmsent alerts
+      mmsent alerts --json --from-start --for 10 | jq .title
+    """
+    from mmsent.commands.alerts import follow
+
+    follow(_settings(data_dir=data_dir), as_json=as_json, from_start=from_start, duration_s=seconds)
+
+
+@app.command()
+def score(
+    file: Annotated[Path, typer.Argument(help="JSON Lines file of posts, '-' = stdin.")],
+    source: Source = None,
+    checkpoint: Checkpoint = None,
+    engine: Annotated[
+        Literal["auto", "openvino", "torch", "stub"] | None, typer.Option(help="What runs the model.")
+    ] = None,
+) -> None:
+    """Score the posts of a file, without any server: JSON lines in a pipe, a table on a terminal.
+
+    \b
+    Examples:
+      mmsent score posts.jsonl
+      mmsent score posts.jsonl > scores.jsonl
+      echo '{"id": 1, "text": "Lovely weather"}' | mmsent score -
+    """
+    from mmsent.commands.score import run
+
+    run(_settings(checkpoint=checkpoint, engine=engine), file, source)
+
+
+@kafka.command("create")
+def kafka_create(
+    replication_factor: Annotated[int, typer.Option(min=1, help="Copies of each partition.")] = 1,
+) -> None:
+    """Create Kafka's topics that are missing.
+
+    \b
+    Examples:
+      mmsent kafka create
+      mmsent kafka create --replication-factor 3
+    """
+    from mmsent.commands.database import create_kafka_topics
+
+    create_kafka_topics(_settings(), replication_factor)
+
+
+@topics.command("list")
+def topics_list(as_json: Json = False, data_dir: DataDir = None) -> None:
+    """Show the tracked topics.
+
+    \b
+    Examples:
+      mmsent topics list
+      mmsent topics list --json
+    """
+    from mmsent.commands.database import show_topics
+
+    show_topics(_settings(data_dir=data_dir), as_json=as_json)
+
+
+@topics.command("add")
+def topics_add(
+    name: str,
+    any_of: Annotated[list[str] | None, typer.Option("--any", help="One of these; may be repeated.")] = None,
+    all_of: Annotated[list[str] | None, typer.Option("--all", help="All of these.")] = None,
+    none_of: Annotated[list[str] | None, typer.Option("--none", help="None of these.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Track a topic: words, "exact phrases", #hashtags.
+
+    \b
+    Examples:
+      mmsent topics add weather --any rain --any sun --any '#weather'
+      mmsent topics add trains --any train --any '"night bus"' --none toy
+    """
+    from mmsent.commands.database import add_topic
+
+    add_topic(_settings(data_dir=data_dir), name, any_of or [], all_of or [], none_of or [])
+
+
+@topics.command("remove")
+def topics_remove(name: str, data_dir: DataDir = None) -> None:
+    """Stop tracking a topic.
+
+    \b
+    Examples:
+      mmsent topics remove weather
+    """
+    from mmsent.commands.database import remove_topic
+
+    remove_topic(_settings(data_dir=data_dir), name)
+
+
+@db.command("upgrade")
+def db_upgrade(data_dir: DataDir = None) -> None:
+    """Make the database's tables, or bring them to this version.
+
+    \b
+    Examples:
+      mmsent db upgrade
+      MMSENT_DATABASE_URL=postgresql://user@host/mmsent mmsent db upgrade
+    """
+    from mmsent.commands.database import upgrade
+
+    upgrade(_settings(data_dir=data_dir))
+
+
+@app.command()
+def schema(name: Annotated[Literal["post", "scored", "alert"], typer.Argument()]) -> None:
+    """Print the JSON Schema of what stands on Kafka.
+
+    \b
+    Examples:
+      mmsent schema post
+      mmsent schema alert > alert.schema.json
+    """
+    import json
+
+    from mmsent.posts import json_schema
+
+    give(json.dumps(json_schema(name), indent=2))
+
+
+@app.command()
+def settings() -> None:
+    """Print every setting with its default, as a Markdown table.
+
+    \b
+    Examples:
+      mmsent settings
+    """
+    give(settings_table())
+
+
+@app.command()
+def doctor(as_json: Json = False, data_dir: DataDir = None) -> None:
+    """Check everything that mmsent needs, and say what to do about what is missing.
+
+    \b
+    Examples:
+      mmsent doctor
+      mmsent doctor --json
+    """
+    from mmsent.doctor import run
+
+    _exit(run(_settings(data_dir=data_dir), as_json=as_json))
+
+
+def _settings(**options: object) -> Settings:
+    loaded = Settings.load(**options)
+    configure_logging(loaded)
+    return loaded
+
+
+def _exit(code: int) -> None:
+    if code:
+        raise typer.Exit(code)
+
+
+def main() -> NoReturn:
+    """Run a command; every error on purpose is one line on stderr and an exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except MmsentError as error:
+        _fail(str(error), error.exit_code)
+    except typer.TyperException as error:
+        _fail(_usage(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
+    sys.exit(code)
+
+
+def _usage(error: typer.TyperException) -> str:
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    if context is None or "\n" in message:
+        return message
+    return f"{message.rstrip('.')}; see: {context.command_path} --help"
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    say(message if "\n" in message else f"mmsent: {message}")
+    sys.exit(code)

@@ -1,0 +1,114 @@
+"""`mmsent demo`: look before anything starts, run, say what it came to."""
+
+import asyncio
+import importlib.util
+import json
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from mmsent.commands.console import give, printable, talk_console
+from mmsent.embedded.demo import DemoPlan, Talk, run_demo
+from mmsent.embedded.figures import Figures
+from mmsent.embedded.servers import require_free
+from mmsent.embedded.stack import ProgramEndedError
+from mmsent.errors import SetupError
+from mmsent.settings import Settings
+from mmsent.sources.replay import Message, open_posts
+from mmsent.sources.sample import sample_messages
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mmsent.embedded.pictures import PictureServer
+
+LINE_EVERY_S = 10.0  # where there is no terminal to keep a line up to date on
+
+
+def run(
+    settings: Settings,
+    *,
+    posts: Path | None,
+    source: str | None,
+    rate: float,
+    duration_s: float | None,
+    headless: bool,
+    as_json: bool,
+) -> None:
+    """Run a demo and print its summary on stdout.
+
+    Raises:
+        MmsentError: it cannot be started, or broke; nothing is left running.
+    """
+    plan = DemoPlan(
+        messages=_stream(posts, source),
+        rate=rate,
+        duration_s=duration_s,
+        ends_with_stream=headless or rate == 0,
+        headless=headless,
+    )
+    _check(settings, headless=headless)
+    with _Terminal(settings) as terminal:
+        try:
+            summary = asyncio.run(run_demo(settings, plan, Talk(terminal.say, terminal.show)))
+        except ProgramEndedError as error:
+            for line in error.last_lines:
+                terminal.say(f"  {printable(line)}")
+            raise
+    if summary is None:
+        return
+    if as_json:
+        give(json.dumps(summary.as_json()))
+    else:
+        for line in summary.lines():
+            give(line)
+
+
+def _stream(posts: Path | None, source: str | None) -> "Callable[[PictureServer], Iterable[Message]]":
+    if posts is None:
+        return lambda pictures: sample_messages(pictures.address_of_bytes, source=source or "sample")
+    file = open_posts(posts, source)
+    return lambda pictures: (post.with_addresses(pictures.address_of) for post in file)
+
+
+def _check(settings: Settings, *, headless: bool) -> None:
+    """Find what is missing before anything is made."""
+    if settings.engine != "stub":
+        from mmsent.model.checkpoint import load_checkpoint  # noqa: PLC0415  # not for the stub
+
+        load_checkpoint(settings.checkpoint)
+    if headless:
+        return
+    if importlib.util.find_spec("streamlit") is None:
+        raise SetupError("the dashboard needs streamlit; run: pip install 'mmsent[demo]', or give --headless")
+    if settings.dashboard_port:
+        require_free(settings.dashboard_port, settings.dashboard_host)
+
+
+class _Terminal:
+    """Talk on stderr, with one line of figures that stays up to date."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._data_dir = settings.data_dir
+        self._console: Console = talk_console()
+        self._status = self._console.status("starting …", spinner="dots")
+        self._shown = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._status.stop()
+
+    def say(self, line: str) -> None:
+        self._console.print(line, markup=False, soft_wrap=True)
+
+    def show(self, figures: Figures) -> None:
+        if self._console.is_terminal:
+            self._status.update(figures.line())
+        elif time.monotonic() - self._shown >= LINE_EVERY_S:
+            self._shown = time.monotonic()
+            self.say(figures.line())

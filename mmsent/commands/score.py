@@ -1,0 +1,1 @@
+"""`mmsent score`: posts of a file to scores, without any server."""

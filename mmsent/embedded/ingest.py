@@ -1,0 +1,139 @@
+"""Putting messages on `posts`: at a rate, and never far ahead of the workers where the broker forgets."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+
+from mmsent.broker import Message
+from mmsent.errors import BrokerUnavailableError
+from mmsent.posts import DeletePost, ForgetAuthor, Post
+
+CHUNK = 256  # messages sent before the clock and the room are looked at again
+RECORD_OVERHEAD_BYTES = 100  # of a record in Kafka's format beside key and value, rounded up
+SEND_ATTEMPTS = 3
+
+Offsets = Mapping[int, int]
+
+
+class Room:
+    """How many bytes stand on `posts` that no worker has committed, and how many may.
+
+    `ends` and `committed` ask the broker for the next offset of each partition.
+    """
+
+    def __init__(
+        self,
+        max_bytes: int,
+        ends: Callable[[], Awaitable[Offsets]],
+        committed: Callable[[], Awaitable[Offsets]],
+    ) -> None:
+        self.max_bytes = max_bytes
+        self.bytes_ahead = 0
+        self._ends = ends
+        self._committed = committed
+        self._waiting: deque[tuple[Offsets, int]] = deque()
+
+    async def published(self, size: int) -> None:
+        """`size` bytes were put there since the last call."""
+        self._waiting.append((await self._ends(), size))
+        self.bytes_ahead += size
+
+    async def look(self) -> None:
+        """Forget what is committed, once half of the room is taken."""
+        if self.bytes_ahead <= self.max_bytes // 2:
+            return
+        committed = await self._committed()
+        while self._waiting and _reached(committed, self._waiting[0][0]):
+            self.bytes_ahead -= self._waiting.popleft()[1]
+
+    def fits(self, size: int) -> bool:
+        """Whether `size` more bytes may go; anything may into an empty room."""
+        return self.bytes_ahead == 0 or self.bytes_ahead + size <= self.max_bytes
+
+
+class Ingester:
+    """Sends messages in order; `sent` counts those that the broker has acknowledged."""
+
+    def __init__(
+        self,
+        send_all: Callable[[Sequence[Message]], Awaitable[None]],
+        *,
+        rate: float,
+        room: Room | None = None,
+    ) -> None:
+        """`rate` is in messages a second, 0 = no limit."""
+        self.sent = 0
+        self._send_all = send_all
+        self._rate = rate
+        self._room = room
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Let `run` return after what it is sending."""
+        self._stopping = True
+
+    async def run(self, messages: Iterable[Post | DeletePost | ForgetAuthor]) -> None:
+        """Send them all, or those until `stop` is called, then return.
+
+        Raises:
+            BrokerUnavailableError: Kafka stayed away; says how many were sent.
+            InputError: from `messages`.
+        """
+        clock = asyncio.get_running_loop().time
+        started, records = clock(), map(record_of, messages)
+        waiting: deque[Message] = deque()
+        while not self._stopping:
+            due = min(CHUNK, int((clock() - started) * self._rate) + 1 - self.sent) if self._rate else CHUNK
+            _fill(waiting, records, due)
+            if due > 0 and not waiting:
+                return
+            chunk = self._take(waiting, due)
+            if chunk:
+                await self._send(chunk)
+            await asyncio.sleep(0 if chunk else 0.02)
+            if self._room is not None:
+                await self._room.look()
+
+    def _take(self, waiting: deque[Message], due: int) -> list[Message]:
+        """The next messages that are due and for which there is room."""
+        chunk: list[Message] = []
+        size = 0
+        while waiting and len(chunk) < due:
+            size += size_of(waiting[0])
+            if self._room is not None and not self._room.fits(size):
+                break
+            chunk.append(waiting.popleft())
+        return chunk
+
+    async def _send(self, chunk: list[Message]) -> None:
+        for attempt in range(1, SEND_ATTEMPTS + 1):
+            try:
+                await self._send_all(chunk)
+                break
+            except BrokerUnavailableError as error:
+                if attempt == SEND_ATTEMPTS:
+                    raise BrokerUnavailableError(f"after {self.sent} posts: {error}") from error
+                await asyncio.sleep(attempt)
+        self.sent += len(chunk)
+        if self._room is not None:
+            await self._room.published(sum(map(size_of, chunk)))
+
+
+def _fill(waiting: deque[Message], records: Iterator[Message], count: int) -> None:
+    while len(waiting) < count and (record := next(records, None)) is not None:
+        waiting.append(record)
+
+
+def _reached(committed: Offsets, ends: Offsets) -> bool:
+    return all(committed.get(partition, 0) >= end for partition, end in ends.items())
+
+
+def record_of(message: Post | DeletePost | ForgetAuthor) -> Message:
+    """The message as a record of `posts`; versions of one post share a key, and so stay in order."""
+    key = message.author if isinstance(message, ForgetAuthor) else message.post_id
+    return Message(key.encode(), message.to_json())
+
+
+def size_of(record: Message) -> int:
+    """Bytes that a record takes on the broker, at most."""
+    return record.size + RECORD_OVERHEAD_BYTES
