@@ -16,7 +16,7 @@ from sqlalchemy import Row, exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mmsent.alerts import ConflictEvidence, ConflictWindow, conflict_alert, group_conflicts
-from mmsent.detector.outbox import Outbox, Publish
+from mmsent.detector.publishing import Outbox, Publish
 from mmsent.detector.rows import (
     DETECT_LOCK,
     changed_alerts,

@@ -8,7 +8,6 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     Select,
-    Table,
     and_,
     bindparam,
     delete,
@@ -19,11 +18,11 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mmsent.alerts import MAX_ALERT_POSTS, Conflict, ConflictEvidence, ConflictWindow
 from mmsent.posts import Alert
+from mmsent.store.schema import insert_into
 from mmsent.store.tables import alert_posts, alerts, detector, outbox, pending_conflicts, rollups
 
 _LOCKS = 0x6D6D_7365  # class of PostgreSQL's two-number advisory locks
@@ -77,7 +76,7 @@ async def count_posts(
     ]
     if not rows:
         return set()
-    statement = _insert(connection, alert_posts)
+    statement = insert_into(connection, alert_posts)
     highest = statement.on_conflict_do_update(
         index_elements=list(alert_posts.primary_key),
         set_={"conflict": statement.excluded.conflict},
@@ -90,7 +89,7 @@ async def mark_changed(connection: AsyncConnection, windows: Iterable[ConflictWi
     """Note that these alerts await a revision; new ones await their first."""
     rows = [_unpublished(window, now) for window in windows]
     if rows:
-        statement = _insert(connection, alerts)
+        statement = insert_into(connection, alerts)
         marked = statement.on_conflict_do_update(
             index_elements=[alerts.c.alert_id], set_={"changed": statement.excluded.changed}
         )
@@ -200,7 +199,7 @@ async def keep_watermark(connection: AsyncConnection, value: datetime | None, no
     """Move the stored watermark forward, never back."""
     if value is None:
         return
-    statement = _insert(connection, detector).values(id=1, watermark=value, updated_at=now)
+    statement = insert_into(connection, detector).values(id=1, watermark=value, updated_at=now)
     new = statement.excluded
     forward = statement.on_conflict_do_update(
         index_elements=[detector.c.id],
@@ -208,9 +207,3 @@ async def keep_watermark(connection: AsyncConnection, value: datetime | None, no
         where=detector.c.watermark < new.watermark,
     )
     await connection.execute(forward)
-
-
-def _insert(connection: AsyncConnection, table: Table) -> postgresql.Insert | sqlite.Insert:
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(table)
-    return sqlite.insert(table)
