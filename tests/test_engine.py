@@ -35,7 +35,7 @@ def label(opinion: Opinion | None) -> str | None:
 def test_stub_has_known_answers(
     text: str | None, pixels: NDArray[np.uint8] | None, expected: tuple[str | None, str | None]
 ) -> None:
-    [prediction] = StubEngine().score([ScoringRequest(text, pixels)])
+    [prediction] = StubEngine(image_size=8).score([ScoringRequest(text, pixels)])
     assert (label(prediction.text), label(prediction.image)) == expected
     both = None not in expected
     assert (
@@ -51,7 +51,7 @@ def test_stub_has_known_answers(
 
 def test_stub_conflict_is_that_of_opposite_opinions() -> None:
     requests = [ScoringRequest("good", DARK), ScoringRequest("good", BRIGHT), ScoringRequest("sad", BRIGHT)]
-    conflicts = [prediction.conflict for prediction in StubEngine().score(requests)]
+    conflicts = [prediction.conflict for prediction in StubEngine(image_size=8).score(requests)]
     assert conflicts == pytest.approx([0.8125, 0.09, 0.8125])
 
 
@@ -61,7 +61,7 @@ def test_stub_batches_give_each_post_its_own_answer() -> None:
         for text in ("good", None, "bad and some more words", "plain")
         for pixels in (None, BRIGHT, DARK)
     ]
-    engine = StubEngine()
+    engine = StubEngine(image_size=8)
     alone = [engine.score([request])[0] for request in requests]
     assert engine.score(requests) == alone
     assert engine.score([]) == []
@@ -70,19 +70,19 @@ def test_stub_batches_give_each_post_its_own_answer() -> None:
 @pytest.mark.parametrize("word", [POISON, NOT_A_NUMBER])
 def test_stub_fails_on_command(word: str) -> None:
     with pytest.raises(EngineError):
-        StubEngine().score([ScoringRequest("good", None), ScoringRequest(f"a {word} b", None)])
+        StubEngine(image_size=8).score([ScoringRequest("good", None), ScoringRequest(f"a {word} b", None)])
 
 
 @pytest.mark.parametrize(
     ("lang", "judged"), [(None, True), ("und", True), ("en", True), ("en-GB", True), ("de", False)]
 )
 def test_stub_judges_english(lang: str | None, judged: bool) -> None:
-    assert StubEngine().judges(lang) is judged
+    assert StubEngine(image_size=8).judges(lang) is judged
 
 
 class _FixedEngine(StubEngine):
     def __init__(self, logits: list[float], weights: list[float]) -> None:
-        super().__init__()
+        super().__init__(image_size=8)
         self.temperatures = {"text": 2.0, "image": 1.0, "fused": 0.5}
         self._fixed = np.array([logits], dtype=np.float32)
         self._weights = np.array([weights], dtype=np.float32)

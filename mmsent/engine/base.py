@@ -1,7 +1,7 @@
 """What every engine is: posts → arrays (`prepare`) → logits (`forward`) → opinions (`decode`)."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self, cast
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mmsent.batching import RequestSize
 from mmsent.errors import EngineError, SettingsError
-from mmsent.model.inputs import LABELS, conflict, probabilities
+from mmsent.model.inputs import LABELS, conflict, pad_tokens, softmax
 from mmsent.posts import Label, Opinion, Weights
 from mmsent.settings import Settings
 
@@ -45,15 +45,15 @@ class Prepared:
     """A batch as arrays. Only posts that have a text are in the text's arrays, and so for pictures.
 
     `text_rows` (Nt,) and `image_rows` (Ni,) are ascending positions in the batch; `input_ids` and
-    `attention_mask` (Nt, T), `pixel_values` (Ni, 3, S, S); None without any text, without any picture.
+    `attention_mask` (Nt, T) int64, T the longest of the batch; `pixels` (Ni, S, S, 3) uint8 RGB.
     """
 
     posts: int
     text_rows: Rows
     image_rows: Rows
-    input_ids: NDArray[np.int64] | None
-    attention_mask: NDArray[np.int64] | None
-    pixel_values: NDArray[np.float32] | None
+    input_ids: NDArray[np.int64]
+    attention_mask: NDArray[np.int64]
+    pixels: NDArray[np.uint8]
 
     @property
     def both_rows(self) -> Rows:
@@ -69,11 +69,6 @@ class Outputs:
     rows: Mapping[Head, Rows]
     logits: Mapping[Head, NDArray[Any]]
     weights: NDArray[Any]
-
-
-def rows_where(present: Iterable[bool]) -> Rows:
-    """Ascending positions of what is there."""
-    return np.flatnonzero(np.fromiter(present, dtype=np.bool_))
 
 
 class Engine(ABC):
@@ -96,8 +91,24 @@ class Engine(ABC):
         """What the post will cost, cheaply."""
 
     @abstractmethod
+    def encode(self, texts: Sequence[str]) -> Sequence[Sequence[int]]:
+        """Token ids of each text."""
+
     def prepare(self, requests: Sequence[ScoringRequest]) -> Prepared:
         """Posts to arrays."""
+        texts = [(row, request.text) for row, request in enumerate(requests) if request.text is not None]
+        images = [(row, request.pixels) for row, request in enumerate(requests) if request.pixels is not None]
+        token_ids = self.encode([text for _, text in texts]) if texts else []
+        input_ids, attention_mask = pad_tokens(token_ids or [[]])
+        size = self.image_size
+        return Prepared(
+            posts=len(requests),
+            text_rows=np.array([row for row, _ in texts], dtype=np.intp),
+            image_rows=np.array([row for row, _ in images], dtype=np.intp),
+            input_ids=input_ids[: len(texts)],
+            attention_mask=attention_mask[: len(texts)],
+            pixels=np.array([pixels for _, pixels in images], dtype=np.uint8).reshape(-1, size, size, 3),
+        )
 
     @abstractmethod
     def forward(self, prepared: Prepared) -> Outputs:
@@ -124,7 +135,7 @@ class Engine(ABC):
     def _probabilities(self, head: Head, logits: NDArray[Any]) -> NDArray[np.float64]:
         if not np.isfinite(logits).all():
             raise EngineError(f"the engine's {head} output is not a finite number")
-        return probabilities(logits, self.temperatures[head]) if len(logits) else np.empty((0, len(LABELS)))
+        return softmax(logits, self.temperatures[head]) if len(logits) else np.empty((0, len(LABELS)))
 
     def score(self, requests: Sequence[ScoringRequest]) -> list[Prediction]:
         """One prediction per post, in order.

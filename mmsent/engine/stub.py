@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsent.batching import RequestSize
-from mmsent.engine.base import Engine, Outputs, Prepared, ScoringRequest, rows_where
+from mmsent.engine.base import Engine, Outputs, Prepared, ScoringRequest
 from mmsent.errors import EngineError
-from mmsent.model.inputs import LABELS, NEGATIVE, NEUTRAL, POSITIVE, pad_tokens
+from mmsent.model.inputs import LABELS, NEGATIVE, NEUTRAL, POSITIVE
 
 POISON = "stub-poison"  # a text with this word fails every batch it is in
 NOT_A_NUMBER = "stub-nan"  # and with this one, comes out as NaN
@@ -43,27 +43,18 @@ class StubEngine(Engine):
         tokens = 0 if request.text is None else min(len(request.text.split()) + 2, _MAX_TOKENS)
         return RequestSize(tokens=tokens, images=int(request.pixels is not None))
 
-    def prepare(self, requests: Sequence[ScoringRequest]) -> Prepared:
-        """The stub's own arrays: word ids 1 positive, 2 negative, 3 NaN, 0 other; a picture's mean."""
-        words = [request.text.lower().split() for request in requests if request.text is not None]
-        means = [request.pixels.mean() for request in requests if request.pixels is not None]
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Word ids: 1 positive, 2 negative, 3 not a number, 0 all others."""
+        words = [text.lower().split() for text in texts]
         if any(POISON in text for text in words):
             raise EngineError("the stub was told to fail")
-        input_ids, attention_mask = pad_tokens([[_word_id(word) for word in text] for text in words or [[]]])
-        return Prepared(
-            posts=len(requests),
-            text_rows=rows_where(request.text is not None for request in requests),
-            image_rows=rows_where(request.pixels is not None for request in requests),
-            input_ids=input_ids if words else None,
-            attention_mask=attention_mask if words else None,
-            pixel_values=np.array(means, dtype=np.float32).reshape(-1, 1, 1, 1) if means else None,
-        )
+        return [[_word_id(word) for word in text] for text in words]
 
     def forward(self, prepared: Prepared) -> Outputs:
         time.sleep(self._delay_s)
         both = prepared.both_rows
         text = _text_logits(prepared.input_ids)
-        image = _image_logits(prepared.pixel_values)
+        image = _image_logits(prepared.pixels)
         shares = np.exp(text[np.searchsorted(prepared.text_rows, both)])
         shares = (shares + np.exp(image[np.searchsorted(prepared.image_rows, both)])) / 2
         return Outputs(
@@ -80,18 +71,15 @@ def _word_id(word: str) -> int:
     return 1 if word in POSITIVE_WORDS else 2 if word in NEGATIVE_WORDS else 0
 
 
-def _text_logits(input_ids: NDArray[np.int64] | None) -> NDArray[np.float64]:
-    if input_ids is None:
-        return np.empty((0, len(LABELS)))
+def _text_logits(input_ids: NDArray[np.int64]) -> NDArray[np.float64]:
     logits = _logits((input_ids == 1).sum(axis=1) - (input_ids == 2).sum(axis=1))
     logits[(input_ids == 3).any(axis=1)] = np.nan
     return logits
 
 
-def _image_logits(means: NDArray[np.float32] | None) -> NDArray[np.float64]:
-    if means is None:
-        return np.empty((0, len(LABELS)))
-    return _logits((means.ravel() > 170).astype(np.int64) - (means.ravel() < 85))
+def _image_logits(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    brightness = pixels.mean(axis=(1, 2, 3))
+    return _logits((brightness > 170).astype(np.int64) - (brightness < 85))
 
 
 def _logits(polarity: NDArray[np.int64]) -> NDArray[np.float64]:
