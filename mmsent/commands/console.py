@@ -52,7 +52,11 @@ def printable(text: str, limit: int | None = None) -> str:
 
 
 def configure_logging(settings: Settings) -> None:
-    """Log lines of this program go to stderr, as settings say."""
+    """Log lines of this program go to stderr, as settings say; those of libraries nowhere.
+
+    What libraries have to say comes to people in our own errors.
+    """
+    logging.basicConfig(handlers=[logging.NullHandler()])
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if settings.log_format == "json"

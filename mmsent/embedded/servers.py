@@ -43,7 +43,12 @@ def local_redis() -> Iterator[str]:
         from fakeredis import TcpFakeServer  # noqa: PLC0415  # of an extra
     except ImportError as error:
         raise SetupError(MISSING.format("fakeredis")) from error
-    server = TcpFakeServer(("127.0.0.1", 0))
+
+    class Server(TcpFakeServer):  # type: ignore[misc]  # fakeredis is not there to the type checker
+        def handle_error(self, request: object, client_address: object) -> None:
+            """A client that went away is nothing to talk about on stderr."""
+
+    server = Server(("127.0.0.1", 0))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, name="local-redis", daemon=True)
     thread.start()
