@@ -1,1 +1,1 @@
-"""The mmsent dashboard: Streamlit pages over the database."""
+"""The dashboard: `python -m dashboard` serves it, to this machine alone unless a setting says otherwise."""
