@@ -3,14 +3,16 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
 import mmsent
 from mmsent.commands.console import configure_logging, give, say
 from mmsent.errors import MmsentError
-from mmsent.settings import Settings, settings_table
+
+if TYPE_CHECKING:
+    from mmsent.settings import Settings
 
 EPILOG = (
     "Exit codes: 0 done · 1 failed · 2 wrong option or setting · 3 a file, folder or value cannot be used · "
@@ -318,6 +320,8 @@ def settings() -> None:
     Examples:
       mmsent settings
     """
+    from mmsent.settings import settings_table
+
     give(settings_table())
 
 
@@ -335,7 +339,9 @@ def doctor(as_json: Json = False, data_dir: DataDir = None) -> None:
     _exit(run(_settings(data_dir=data_dir), as_json=as_json))
 
 
-def _settings(**options: object) -> Settings:
+def _settings(**options: object) -> "Settings":
+    from mmsent.settings import Settings
+
     loaded = Settings.load(**options)
     configure_logging(loaded)
     return loaded

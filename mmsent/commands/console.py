@@ -6,12 +6,10 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
-from mmsent.settings import Settings
-
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from mmsent.settings import Settings
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 
@@ -51,11 +49,13 @@ def printable(text: str, limit: int | None = None) -> str:
     return line if limit is None or len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
-def configure_logging(settings: Settings) -> None:
+def configure_logging(settings: "Settings") -> None:
     """Log lines of this program go to stderr, as settings say; those of libraries nowhere.
 
     What libraries have to say comes to people in our own errors.
     """
+    import structlog  # noqa: PLC0415  # spares `--help` its time
+
     logging.basicConfig(handlers=[logging.NullHandler()])
     renderer: Any = (
         structlog.processors.JSONRenderer()

@@ -47,8 +47,8 @@ class Room:
             self.bytes_ahead -= self._waiting.popleft()[1]
 
     def fits(self, size: int) -> bool:
-        """Whether `size` more bytes may go; anything may into an empty room."""
-        return self.bytes_ahead == 0 or self.bytes_ahead + size <= self.max_bytes
+        """Whether `size` more bytes may go."""
+        return self.bytes_ahead + size <= self.max_bytes
 
 
 class Ingester:
@@ -95,12 +95,13 @@ class Ingester:
                 await self._room.look()
 
     def _take(self, waiting: deque[Message], due: int) -> list[Message]:
-        """The next messages that are due and for which there is room."""
+        """The next messages that are due and for which there is room; into an empty room one always goes."""
         chunk: list[Message] = []
         size = 0
         while waiting and len(chunk) < due:
             size += size_of(waiting[0])
-            if self._room is not None and not self._room.fits(size):
+            room = self._room
+            if room is not None and not room.fits(size) and (chunk or room.bytes_ahead):
                 break
             chunk.append(waiting.popleft())
         return chunk

@@ -44,7 +44,7 @@ def local_redis() -> Iterator[str]:
     except ImportError as error:
         raise SetupError(MISSING.format("fakeredis")) from error
 
-    class Server(TcpFakeServer):  # type: ignore[misc]  # fakeredis is not there to the type checker
+    class Server(TcpFakeServer):
         def handle_error(self, request: object, client_address: object) -> None:
             """A client that went away is nothing to talk about on stderr."""
 
