@@ -1,5 +1,6 @@
 """The tables, the same on SQLite and PostgreSQL. Migrations make them; nothing else does."""
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -243,3 +244,11 @@ def prepare_sqlite(engine: Engine | AsyncEngine) -> None:
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+
+    if isinstance(engine, AsyncEngine):
+
+        @event.listens_for(target, "invalidate")
+        def _on_invalidate(connection, _record, exception) -> None:  # type: ignore[no-untyped-def]  # likewise
+            if isinstance(exception, asyncio.CancelledError):
+                # The statement stays open, and closing the connection would leave its lock behind.
+                connection.rollback()

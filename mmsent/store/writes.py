@@ -285,7 +285,7 @@ async def _note_conflicts(connection: AsyncConnection, changed: Iterable[Row]) -
 
 async def _clear_previous(connection: AsyncConnection, changed: Iterable[Row]) -> None:
     """A tombstone does not remember what it counted as."""
-    ids = [row["post_id"] for row in changed if row["deleted"] and row["previous_minute"] is not None]
+    ids = [row["post_id"] for row in changed if row["deleted"] and row["previous_source"] is not None]
     for some in _chunks(ids):
         nothing = {f"previous_{name}": None for name in COUNTED}
         await connection.execute(update(posts).where(posts.c.post_id.in_(some)).values(nothing))

@@ -1,0 +1,681 @@
+"""The write without races, on SQLite and, where MMSENT_TEST_POSTGRES_URL names a server, on PostgreSQL."""
+
+import asyncio
+import itertools
+import os
+import random
+import socket
+import uuid
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import make_url, text
+
+from mmsent.errors import SetupError, StoreDataError, StoreUnavailableError
+from mmsent.posts import (
+    DeletePost,
+    ForgetAuthor,
+    ImageRef,
+    Label,
+    Opinion,
+    Post,
+    ScoredDelete,
+    ScoredPost,
+    Weights,
+)
+from mmsent.store import schema, writes
+from mmsent.store.tables import (
+    COUNTED,
+    alerts,
+    forgotten_authors,
+    metadata,
+    outbox,
+    pending_conflicts,
+    posts,
+    progress,
+    rollups,
+)
+from mmsent.store.writes import Deletion, Forget, Item, Outcome, ScoredRow, Store
+
+START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+COUNTS = ("posts", "positive", "neutral", "negative", "unscored", "flagged", "with_image")
+T = TypeVar("T")
+
+
+@dataclass
+class Database:
+    """A database with our schema, and a loop to run coroutines in."""
+
+    url: str
+    store: Store
+    runner: asyncio.Runner
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(coroutine)
+
+    def write(self, *batch: Item) -> list[Outcome]:
+        return self.run(self.store.write(batch, {}, NOW)).outcomes
+
+    def rows(self, table: Any) -> list[dict[str, Any]]:
+        async def read() -> list[dict[str, Any]]:
+            async with self.store.transaction() as connection:
+                return [dict(row) for row in (await connection.execute(table.select())).mappings()]
+
+        return sorted(self.run(read()), key=str)
+
+    def empty(self) -> None:
+        async def delete() -> None:
+            async with self.store.transaction() as connection:
+                for table in metadata.sorted_tables:
+                    await connection.execute(table.delete())
+
+        self.run(delete())
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def migrated_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('store')}/mmsent.db"
+        schema.upgrade(url)
+        yield url
+        return
+    server = os.environ.get("MMSENT_TEST_POSTGRES_URL")
+    if not server:
+        pytest.skip("needs a PostgreSQL server: set MMSENT_TEST_POSTGRES_URL")
+    name = f"mmsent_test_{uuid.uuid4().hex[:12]}"
+    engine = schema.open_engine(server)
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {name}"))
+    url = make_url(server).update_query_dict({"options": f"-csearch_path={name}"})
+    schema.upgrade(url.render_as_string(hide_password=False))
+    yield url.render_as_string(hide_password=False)
+    with engine.begin() as connection:
+        connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
+    engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def opened(migrated_url: str) -> Iterator[Database]:
+    with asyncio.Runner() as runner:
+        store = Store(migrated_url)
+        runner.run(store.open())
+        yield Database(migrated_url, store, runner)
+        runner.run(store.close())
+
+
+@pytest.fixture
+def database(opened: Database) -> Database:
+    opened.empty()
+    return opened
+
+
+def opinion(label: Label) -> Opinion:
+    return Opinion(label=label, **{name: 0.6 if name == label else 0.2 for name in Label.__args__})
+
+
+def row(
+    post_id: str = "p1",
+    version: int = 0,
+    *,
+    source: str = "s",
+    author: str | None = "ann",
+    seconds: int = 0,
+    lang: str | None = "en",
+    topics: tuple[str, ...] = (),
+    label: Label | None = "negative",
+    image: Label | None = None,
+    flagged: bool = False,
+    shard: int = 0,
+) -> ScoredRow:
+    post = Post(
+        post_id=post_id,
+        version=version,
+        source=source,
+        created_at=START + timedelta(seconds=seconds),
+        author=author,
+        lang=lang,
+        text=f"text of {post_id} {version}",
+        images=(ImageRef(url="https://example.org/a.jpg", alt="rain"),),
+        link="https://example.org/p",
+        tags=("picnic",),
+    )
+    scored = ScoredPost(
+        post_id=post_id,
+        version=version,
+        source=source,
+        created_at=post.created_at,
+        scored_at=NOW,
+        model="default@1",
+        fused=opinion(label) if label else None,
+        unscored_reason=None if label else "no_content",
+        text=opinion(label) if label else None,
+        image=opinion(image) if image else None,
+        conflict=0.8 if flagged else None,
+        weights=Weights(text=0.4, image=0.6) if flagged else None,
+        image_errors=() if image else ("timeout",),
+        topics=topics,
+    )
+    return ScoredRow(scored, post, shard, flagged, b"jpeg")
+
+
+def deletion(post_id: str = "p1", version: int = 0, source: str = "s") -> Deletion:
+    return Deletion(DeletePost(post_id=post_id, version=version, source=source))
+
+
+def forget(author: str = "ann", seconds: int = 3600, source: str = "s") -> Forget:
+    until = START + timedelta(seconds=seconds)
+    return Forget(ForgetAuthor(author=author, source=source, created_at=until))
+
+
+# What the rows must be, said a second time and without order: the greatest (version, gone) of each post.
+
+
+def expected_rows(messages: Iterable[Item]) -> list[dict[str, Any]]:
+    messages = list(messages)
+    last: dict[str, tuple[tuple[int, bool], dict[str, Any]]] = {}
+    for message in messages:
+        if isinstance(message, Forget):
+            continue
+        gone = isinstance(message, Deletion) or is_forgotten(message, messages)
+        about = message.message if isinstance(message, Deletion) else message.scored
+        rank = (about.version, gone)
+        if about.post_id not in last or rank > last[about.post_id][0]:
+            row = dict.fromkeys(column.name for column in posts.c if column.name.split("_")[0] != "previous")
+            row |= {
+                "post_id": about.post_id,
+                "version": about.version,
+                "source": about.source,
+                "deleted": gone,
+            }
+            last[about.post_id] = (rank, row if gone else row | expected_contents(message))
+    return sorted((row for _, row in last.values()), key=str)
+
+
+def is_forgotten(message: ScoredRow, messages: Iterable[Item]) -> bool:
+    return any(
+        other.message.author == message.post.author
+        and other.message.source == message.post.source
+        and other.message.created_at >= message.post.created_at
+        for other in messages
+        if isinstance(other, Forget)
+    )
+
+
+def expected_contents(message: Item) -> dict[str, Any]:
+    assert isinstance(message, ScoredRow)
+    post, scored = message.post, message.scored
+    return {
+        "author": post.author,
+        "lang": post.lang or "und",
+        "created_at": post.created_at,
+        "minute": post.created_at - timedelta(seconds=post.created_at.second),
+        "scored_at": NOW,
+        "shard": message.shard,
+        "text": f"text of {post.post_id} {post.version}",
+        "link": "https://example.org/p",
+        "tags": ["picnic"],
+        "images": [{"url": "https://example.org/a.jpg", "alt": "rain"}],
+        "sensitive": False,
+        "topics": list(scored.topics),
+        "model": "default@1",
+        "label": scored.fused and scored.fused.label,
+        "fused": scored.fused and dict(scored.fused),
+        "text_opinion": scored.text and dict(scored.text),
+        "image_opinion": scored.image and dict(scored.image),
+        "conflict": scored.conflict,
+        "weights": scored.weights and dict(scored.weights),
+        "flagged": message.flagged,
+        "has_image": scored.image is not None,
+        "image_errors": list(scored.image_errors),
+        "unscored_reason": scored.unscored_reason,
+        "thumbnail": b"jpeg" if message.flagged else None,
+    }
+
+
+def recount(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rollups from the posts, counted key by key and from what the minute, label and so on derive from."""
+    live = [row for row in rows if not row["deleted"]]
+    keyed = [
+        (
+            (
+                row["created_at"].replace(second=0, microsecond=0),
+                topic,
+                row["source"],
+                row["lang"],
+                row["shard"],
+            ),
+            row,
+        )
+        for row in live
+        for topic in ["all", *row["topics"]]
+    ]
+    result = []
+    for key in {key for key, _ in keyed}:
+        same = [row for other, row in keyed if other == key]
+        labels = [row["fused"]["label"] if row["fused"] else "unscored" for row in same]
+        result.append(
+            dict(zip(("minute", "topic", "source", "lang", "shard"), key, strict=True))
+            | {name: labels.count(name) for name in ("positive", "neutral", "negative", "unscored")}
+            | {"posts": len(same), "flagged": sum(row["thumbnail"] is not None for row in same)}
+            | {"with_image": sum(row["image_opinion"] is not None for row in same)}
+        )
+    return sorted(({column.name: row[column.name] for column in rollups.c} for row in result), key=str)
+
+
+def check_end(database: Database, messages: Sequence[Item]) -> None:
+    """The database holds what `messages` mean, whatever way they came."""
+    stored = database.rows(posts)
+    now = [{name: value for name, value in row.items() if not name.startswith("previous_")} for row in stored]
+    assert sorted(now, key=str) == expected_rows(messages)
+    assert database.rows(rollups) == recount(stored)
+    for each in stored:
+        if each["deleted"]:
+            assert not any(each[f"previous_{name}"] for name in COUNTED), "a tombstone remembers"
+    flagged = {(row["post_id"], row["version"]) for row in stored if row["flagged"]}
+    assert {(row["post_id"], row["version"]) for row in database.rows(pending_conflicts)} == flagged
+    latest: dict[tuple[str, str], datetime] = {}
+    for message in (item.message for item in messages if isinstance(item, Forget)):
+        key = (message.source, message.author)
+        latest[key] = max(message.created_at, latest.get(key, message.created_at))
+    kept = {(row["source"], row["author"]): row["created_at"] for row in database.rows(forgotten_authors)}
+    assert kept == latest
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> list[Item]:
+    """A few versions of a few posts, deletes of some of them, and authors who are forgotten."""
+    keys = st.tuples(st.sampled_from(["p1", "p2", "p3"]), st.integers(0, 3))
+    result: list[Item] = []
+    for post_id, version in draw(st.lists(keys, min_size=1, max_size=7, unique=True)):
+        source = draw(st.sampled_from(["s", "t"]))
+        kinds = draw(st.sampled_from(["post", "post", "post", "delete", "both"]))
+        if kinds != "post":
+            result.append(deletion(post_id, version, source))
+        if kinds != "delete":
+            result.append(
+                row(
+                    post_id,
+                    version,
+                    source=source,
+                    author=draw(st.sampled_from(["ann", "bob", None])),
+                    seconds=draw(st.sampled_from([0, 59, 60, 150])),
+                    lang=draw(st.sampled_from(["en", "de", None])),
+                    topics=draw(st.sampled_from([(), ("a",), ("a", "b")])),
+                    label=draw(st.sampled_from(["positive", "neutral", "negative", None])),
+                    image=draw(st.sampled_from(["positive", None])),
+                    flagged=draw(st.booleans()),
+                    shard=draw(st.integers(0, 1)),
+                )
+            )
+    forgets = st.builds(
+        forget,
+        st.sampled_from(["ann", "bob"]),
+        st.sampled_from([-1, 0, 60, 150]),
+        st.sampled_from(["s", "t"]),
+    )
+    return result + draw(st.lists(forgets, max_size=3))
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> tuple[list[Item], list[list[Item]]]:
+    """Messages, and batches that hold each of them at least once, in any order."""
+    sent = draw(messages())
+    again = draw(st.lists(st.sampled_from(sent), max_size=6))
+    order = draw(st.permutations(sent + again))
+    cuts = sorted(draw(st.sets(st.integers(1, len(order)), max_size=5)))
+    return sent, [order[start:end] for start, end in itertools.pairwise([0, *cuts, len(order)])]
+
+
+PATIENT = settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=int(os.environ.get("MMSENT_TEST_EXAMPLES", "80")),
+)
+
+
+@PATIENT
+@given(delivery=deliveries())
+def test_every_order_ends_the_same(opened: Database, delivery: tuple[list[Item], list[list[Item]]]) -> None:
+    sent, batches = delivery
+    opened.empty()
+    for batch in batches:
+        opened.write(*batch)
+    check_end(opened, sent)
+
+
+@PATIENT
+@given(left=deliveries(), cut=st.integers(0, 8))
+def test_two_workers_at_once_end_the_same(
+    opened: Database, left: tuple[list[Item], list[list[Item]]], cut: int
+) -> None:
+    """Both get batches of the same messages, some of them twice."""
+    sent, batches = left
+    opened.empty()
+
+    async def work(store: Store, share: list[list[Item]]) -> None:
+        for batch in share:
+            await store.write(batch, {}, NOW)
+
+    async def both() -> None:
+        other = Store(opened.url)
+        await asyncio.gather(work(opened.store, batches[cut:] or batches), work(other, batches[: cut + 2]))
+        await other.close()
+
+    opened.run(both())
+    check_end(opened, sent)
+
+
+def test_the_recount_sees_a_wrong_rollup(database: Database) -> None:
+    """The oracle itself can fail."""
+    database.write(row(topics=("a",), flagged=True))
+    stored = database.rows(posts)
+    assert recount(stored) == database.rows(rollups)
+    assert recount([stored[0] | {"shard": 1}]) != database.rows(rollups)
+    assert recount([]) == []
+    assert expected_rows([row(flagged=True)]) != expected_rows([row(flagged=True), deletion()])
+
+
+def test_outcomes_within_one_batch(database: Database) -> None:
+    old, new = row(version=1), row(version=2)
+    assert database.write(old, new, new) == [
+        Outcome("stale", None),
+        Outcome("written", new.scored),
+        Outcome("repeat", new.scored),
+    ]
+
+
+def test_a_repeat_announces_what_the_row_holds(database: Database) -> None:
+    first = row(version=2, flagged=True, image="positive", topics=("a", "b"))
+    database.write(first)
+    rescored = replace(
+        first, scored=first.scored.model_copy(update={"scored_at": START, "fused": opinion("neutral")})
+    )
+    assert database.write(rescored, row(version=1)) == [
+        Outcome("repeat", first.scored),
+        Outcome("stale", None),
+    ]
+    unscored = row("p2", label=None)
+    database.write(unscored)
+    assert database.write(unscored) == [Outcome("repeat", unscored.scored)]
+
+
+def test_a_delete_wins_a_tie_and_stays(database: Database) -> None:
+    gone = ScoredDelete(post_id="p1", version=1, source="s")
+    assert database.write(deletion(version=1)) == [Outcome("written", gone)]
+    assert database.write(row(version=1), deletion(version=1)) == [Outcome("repeat", gone)] * 2
+    assert [kind.kind for kind in database.write(row(version=2))] == ["written"]
+    assert database.write(deletion(version=2))[0].kind == "written"
+    assert database.rows(rollups) == []
+
+
+def test_a_forgotten_author_is_gone_once_and_for_all(database: Database) -> None:
+    database.write(row("p1", flagged=True), row("p2", seconds=60), row("p3", author="bob"))
+    assert database.write(forget(seconds=0)) == [Outcome("written", None)]
+    deletes = [ScoredDelete(post_id="p1", version=0, source="s").model_dump_json()]
+    assert [(each["topic"], each["key"], each["value"]) for each in database.rows(outbox)] == [
+        ("scores", "p1", deletes[0])
+    ]
+    assert database.rows(pending_conflicts) == []
+    again = database.write(forget(seconds=0), forget(seconds=-5))
+    assert again == [Outcome("repeat", None), Outcome("stale", None)]
+    assert len(database.rows(outbox)) == 1, "a forget that is delivered again announces nothing again"
+    late = database.write(row("p4", seconds=-60), row("p5", seconds=1))
+    assert [each.announce and each.announce.op for each in late] == ["delete", "upsert"]
+    assert database.write(forget(seconds=9), forget(seconds=9))[1] == Outcome("repeat", None)
+    check_end(
+        database,
+        [
+            row("p1"),
+            row("p2", seconds=60),
+            row("p3", author="bob"),
+            row("p4", seconds=-60),
+            row("p5", seconds=1),
+            forget(seconds=9),
+        ],
+    )
+
+
+def test_a_forget_reaches_posts_of_its_own_batch_unannounced_by_outbox(database: Database) -> None:
+    written = database.write(row(), forget(), row("p2"))
+    assert [each.announce and each.announce.op for each in written] == ["delete", None, "delete"]
+    assert database.rows(outbox) == []
+
+
+async def hold(store: Store, batch: list[Item], begun: asyncio.Event, end: asyncio.Event) -> None:
+    """Write `batch`, and commit only when told."""
+    async with store.transaction() as connection:
+        await writes._write(connection, batch, {}, NOW)
+        begun.set()
+        await end.wait()
+
+
+@pytest.mark.parametrize("first_is_forget", [True, False])
+def test_a_forget_and_a_post_that_race(database: Database, *, first_is_forget: bool) -> None:
+    """Whichever is in the middle of its transaction when the other comes: the post is gone at the end."""
+    first, second = ([forget()], [row()]) if first_is_forget else ([row()], [forget()])
+
+    async def race() -> None:
+        other, begun, end = Store(database.url), asyncio.Event(), asyncio.Event()
+        holding = asyncio.create_task(hold(database.store, first, begun, end))
+        await begun.wait()
+        waiting = asyncio.create_task(other.write(second, {}, NOW))
+        await asyncio.sleep(0.2)
+        assert not waiting.done(), "the second did not wait for the first"
+        end.set()
+        await asyncio.gather(holding, waiting)
+        await other.close()
+
+    database.run(race())
+    check_end(database, [row(), forget()])
+
+
+def test_workers_in_opposite_order_do_not_deadlock(database: Database) -> None:
+    rows = [row(f"p{number}", author=f"author {number}", flagged=True) for number in range(40)]
+
+    async def work(store: Store, seed: int) -> None:
+        for version in range(12):
+            batch: list[Item] = [
+                row(each.post.post_id, version, author=each.post.author, flagged=bool((version + seed) % 2))
+                for each in rows
+            ]
+            random.Random(seed + version).shuffle(batch)
+            await store.write([*batch, forget(f"author {version + seed}", -1)], {seed: version}, NOW)
+
+    async def both() -> None:
+        other = Store(database.url)
+        await asyncio.gather(work(database.store, 0), work(other, 1))
+        await other.close()
+
+    database.run(both())
+    assert database.rows(rollups) == recount(database.rows(posts))
+
+
+def test_pending_conflicts_follow_what_is_flagged(database: Database) -> None:
+    def pending() -> list[tuple[str, int]]:
+        return [(each["post_id"], each["version"]) for each in database.rows(pending_conflicts)]
+
+    async def take() -> None:
+        async with database.store.transaction() as connection:
+            await connection.execute(pending_conflicts.delete())
+
+    database.write(row(version=1, flagged=True), row("p2"))
+    assert pending() == [("p1", 1)]
+    database.write(row(version=2, flagged=True))
+    assert pending() == [("p1", 2)], "what waits follows the newest version"
+    database.run(take())
+    database.write(row(version=3, flagged=True), row(version=2, flagged=True))
+    assert pending() == [], "a post that was flagged already is no new conflict"
+    database.write(row(version=4))
+    database.write(row(version=5, flagged=True))
+    assert pending() == [("p1", 5)]
+    database.write(deletion(version=5))
+    assert pending() == []
+
+
+def test_a_thumbnail_is_kept_only_of_flagged_posts(database: Database) -> None:
+    database.write(row("p1", flagged=True), row("p2"))
+    assert [each["thumbnail"] for each in database.rows(posts)] == [b"jpeg", None]
+    database.write(deletion("p1"))
+    assert [each["thumbnail"] for each in database.rows(posts)] == [None, None]
+
+
+def test_progress_moves_forward_unless_it_is_reset(database: Database) -> None:
+    def offsets() -> dict[int, int]:
+        return {each["partition"]: each["next_offset"] for each in database.rows(progress)}
+
+    def move(offsets: dict[int, int]) -> None:
+        assert database.run(database.store.write([], offsets, NOW)).outcomes == []
+
+    move({0: 5, 1: 7})
+    move({1: 3, 0: 6})
+    assert offsets() == {0: 6, 1: 7}
+    database.run(database.store.reset_progress(1, 2, NOW))
+    database.run(database.store.reset_progress(2, 9, NOW))
+    assert offsets() == {0: 6, 1: 2, 2: 9}
+
+
+def test_many_rows_at_once(database: Database) -> None:
+    batch: list[Item] = [row(f"p{number:04}", seconds=number, topics=("a",)) for number in range(1300)]
+    assert {each.kind for each in database.write(*batch)} == {"written"}
+    assert {each.kind for each in database.write(*batch)} == {"repeat"}
+    database.write(forget())
+    assert database.rows(rollups) == []
+    assert len(database.rows(outbox)) == 1300
+
+
+def test_extreme_values_come_back(database: Database) -> None:
+    extreme = row(version=2**63 - 1, lang=None, author="'; DROP TABLE posts; --")
+    for created_at in (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)):
+        database.empty()
+        scored = extreme.scored.model_copy(update={"created_at": created_at})
+        database.write(replace(extreme, scored=scored))
+        assert database.write(replace(extreme, scored=scored))[0].announce == scored
+
+
+def poisoned(**values: Any) -> ScoredRow:
+    """A post that the contract would have refused."""
+    bad = row("p2")
+    return replace(bad, post=bad.post.model_copy(update=values))
+
+
+@pytest.mark.parametrize("bad", [{"text": "lone \ud800"}, {"author": "lone \udfff"}, {"tags": (object(),)}])
+def test_values_that_no_database_holds(database: Database, bad: dict[str, Any]) -> None:
+    with pytest.raises(StoreDataError, match="cannot hold") as caught:
+        database.write(row("p1"), poisoned(**bad))
+    assert not caught.value.retriable
+    assert "text of" not in str(caught.value), "what people wrote does not belong into an error"
+    assert database.rows(posts) == [], "nothing of the batch stays"
+    assert database.write(row("p1"))[0].kind == "written"
+
+
+def test_nul_characters(database: Database) -> None:
+    if database.url.startswith("sqlite"):
+        pytest.skip("SQLite holds NUL")
+    with pytest.raises(StoreDataError, match="NUL"):
+        database.write(poisoned(text="a\0b"))
+
+
+def test_a_flagged_post_without_conflict_is_refused(database: Database) -> None:
+    with pytest.raises(StoreDataError):
+        database.write(replace(row(), flagged=True))
+
+
+def test_a_cancelled_write_leaves_nothing_behind(database: Database) -> None:
+    """Cut off at many moments, then done again: counted once, and no lock is left."""
+
+    async def cut_off(after: float) -> None:
+        task = asyncio.create_task(
+            database.store.write([row(flagged=True), row("p2"), forget("bob")], {0: 1}, NOW)
+        )
+        await asyncio.sleep(after)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    for after in (0.0, 0.001, 0.002, 0.004, 0.006, 0.008, 0.012, 0.02):
+        database.empty()
+        database.run(cut_off(after))
+        database.write(row(flagged=True), row("p2"), forget("bob"))
+        check_end(database, [row(flagged=True), row("p2"), forget("bob")])
+
+
+def test_a_locked_sqlite_file_is_retriable(database: Database) -> None:
+    if not database.url.startswith("sqlite"):
+        pytest.skip("PostgreSQL waits for rows, not for the database")
+
+    async def blocked() -> None:
+        impatient = Store(database.url)
+        async with impatient._engine.connect() as connection:  # the pool gives this connection again
+            await connection.exec_driver_sql("PRAGMA busy_timeout=20")
+        async with database.store.transaction():
+            with pytest.raises(StoreUnavailableError, match="locked") as caught:
+                await impatient.write([row()], {}, NOW)
+        assert caught.value.retriable
+        assert [each.kind for each in (await impatient.write([row()], {}, NOW)).outcomes] == ["written"]
+        await impatient.close()
+
+    database.run(blocked())
+
+
+def test_a_server_that_is_down_is_retriable() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+
+    async def write() -> None:
+        store = Store(f"postgresql://nobody@127.0.0.1:{port}/none")
+        for call in (store.open(), store.ping(), store.write([row()], {}, NOW)):
+            with pytest.raises(StoreUnavailableError, match="does not answer"):
+                await call
+        await store.close()
+
+    asyncio.run(write())
+
+
+def test_a_connection_that_is_killed_is_retriable(database: Database) -> None:
+    if database.url.startswith("sqlite"):
+        pytest.skip("SQLite has no server")
+
+    async def killed() -> None:
+        other = Store(database.url)
+        with pytest.raises(StoreUnavailableError):  # noqa: PT012  # the error comes inside the transaction
+            async with database.store.transaction() as connection:
+                process = await connection.scalar(text("SELECT pg_backend_pid()"))
+                async with other.transaction() as murderer:
+                    await murderer.execute(text("SELECT pg_terminate_backend(:id)"), {"id": process})
+                await connection.execute(alerts.select())
+        async with other.transaction() as murderer:
+            await murderer.execute(
+                text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+            )
+        await database.store.write([row()], {}, NOW)  # the pool finds out by itself
+        with pytest.raises(StoreUnavailableError, match="timeout"):  # noqa: PT012  # likewise
+            async with other.transaction() as connection:
+                await connection.execute(text("SET LOCAL statement_timeout = 50"))
+                await connection.execute(text("SELECT pg_sleep(5)"))
+        await other.close()
+
+    database.run(killed())
+
+
+async def test_opening_what_is_not_ready_says_what_to_run(tmp_path: Path) -> None:
+    missing = Store(f"sqlite:///{tmp_path}/none.db")
+    with pytest.raises(SetupError, match="mmsent db upgrade"):
+        await missing.open()
+    assert not os.listdir(tmp_path)  # noqa: PTH208  # a folder of ours, one look
+    (tmp_path / "empty.db").touch()
+    empty = Store(f"sqlite:///{tmp_path}/empty.db")
+    with pytest.raises(SetupError, match="mmsent db upgrade"):
+        await empty.open()
+    (tmp_path / "text.db").write_text("this is no database, but long enough to look like one" * 100)
+    broken = Store(f"sqlite:///{tmp_path}/text.db")
+    with pytest.raises(SetupError, match="not a database"):
+        await broken.open()
+    for store in (missing, empty, broken):
+        await store.close()
