@@ -85,15 +85,17 @@ class ImageFetcher:
             ImageError: `invalid_url`, `forbidden_address`, `dns`, `connect` (or the exchange broke off),
                 `tls`, `timeout`, `http_status`, `redirects`, `encoding` or `too_many_bytes`.
         """
-        host = "?"
+        target = httpx.URL()
         try:
-            target = self._checked(url)
-            host = target.host
-            return await self._follow(target)
+            target = _parsed(url)
+            return await self._follow(self._checked(target))
+        except ImageError as refusal:
+            log.info("picture_not_fetched", host=target.host, reason=refusal.reason, detail=str(refusal))
+            raise
         except Exception as error:  # whatever a stranger's server brings about costs this picture only
-            refusal = error if isinstance(error, ImageError) else ImageError(_reason(error), host)
-            log.info("picture_not_fetched", host=host, reason=refusal.reason, error=type(error).__name__)
-            raise refusal from error
+            reason = _reason(error)
+            log.info("picture_not_fetched", host=target.host, reason=reason, detail=type(error).__name__)
+            raise ImageError(reason, target.host) from error
 
     async def _follow(self, target: httpx.URL) -> bytes:
         async with asyncio.timeout(None) as deadline:
@@ -142,11 +144,7 @@ class ImageFetcher:
                 raise ImageError("too_many_bytes", f"more than {self._max_bytes}")
         return bytes(body)
 
-    def _checked(self, url: str | httpx.URL) -> httpx.URL:
-        try:
-            target = httpx.URL(url)
-        except (httpx.InvalidURL, ValueError, TypeError) as error:
-            raise ImageError("invalid_url") from error
+    def _checked(self, target: httpx.URL) -> httpx.URL:
         if target.scheme not in ("http", "https") or target.userinfo:
             raise ImageError("invalid_url", "only http and https, without a user")
         if not target.host or len(target.raw_host) > MAX_HOST_LENGTH or "%" in target.host:
@@ -155,6 +153,13 @@ class ImageFetcher:
         if port not in self._ports:
             raise ImageError("forbidden_address", f"port {port}")
         return target
+
+
+def _parsed(url: str) -> httpx.URL:
+    try:
+        return httpx.URL(url)
+    except (httpx.InvalidURL, ValueError, TypeError) as error:
+        raise ImageError("invalid_url") from error
 
 
 def _reason(error: Exception) -> str:

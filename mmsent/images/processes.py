@@ -52,14 +52,17 @@ class KillableProcesses:
         """`function(*args)`, both of which can be pickled. A caller that is cancelled just stops waiting.
 
         Raises:
-            ImageError: `decode_timeout` or `decode_crash`.
+            ImageError: `decode_timeout`; `decode_crash` if the process died or `function` raised.
         """
         call = _Call(function, args, self._timeout_s)
         async with self._slots:
             try:
-                return await self._run_or_replace(call)
+                result = await self._run_or_replace(call)
             except BrokenProcessPool:
-                return await self._run_or_replace(call, last=True)
+                result = await self._run_or_replace(call, last=True)
+        if isinstance(result, _Raised):
+            raise ImageError("decode_crash", result.name)
+        return result
 
     def close(self) -> None:
         """End every process, busy or not; whoever still waits gets `decode_crash`."""
@@ -137,15 +140,26 @@ class _Call:
 
     def __call__(self) -> Any:
         _limit(resource.RLIMIT_CPU, math.ceil(time.process_time() + self.timeout_s) + 1)  # if nobody kills us
-        return self.function(*self.args)
+        try:
+            return self.function(*self.args)
+        except Exception as error:  # noqa: BLE001 - told apart from pebble's own errors on the other side
+            return _Raised(type(error).__name__)
+
+
+@dataclass(frozen=True)
+class _Raised:
+    name: str
 
 
 def _start(count: int, prepare: Callable[[], None]) -> ProcessPool:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["mmsent.images.decode"])
     pool = ProcessPool(count, RECYCLE_AFTER, prepare, (), context)
-    if not pool.active:
-        raise ImageError("decode_crash", "the decoding processes did not start")
+    try:
+        pool.active  # noqa: B018 - asking starts it
+    except RuntimeError as error:
+        _stop(pool)
+        raise ImageError("decode_crash", "the decoding processes did not start") from error
     return pool
 
 

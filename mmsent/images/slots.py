@@ -18,6 +18,7 @@ class Slots:
     """
 
     def __init__(self, capacity: int, *, patience_s: float) -> None:
+        self.users = 0  # who hold or await one, where somebody counts them
         self._free = capacity
         self._patience_s = patience_s
         self._queue: deque[asyncio.Future[None]] = deque()
@@ -79,22 +80,19 @@ class SlotsByName:
     def __init__(self, capacity: int, *, patience_s: float) -> None:
         self._capacity = capacity
         self._patience_s = patience_s
-        self._slots: dict[str, tuple[Slots, int]] = {}
+        self._slots: dict[str, Slots] = {}
 
     @asynccontextmanager
     async def one(self, name: str) -> AsyncIterator[None]:
         """Hold one of `name`'s slots; raises as `Slots.one`."""
-        slots = self._count(name, +1)
+        if name not in self._slots:
+            self._slots[name] = Slots(self._capacity, patience_s=self._patience_s)
+        slots = self._slots[name]
+        slots.users += 1
         try:
             async with slots.one():
                 yield
         finally:
-            self._count(name, -1)
-
-    def _count(self, name: str, change: int) -> Slots:
-        new = Slots(self._capacity, patience_s=self._patience_s)
-        slots, users = self._slots.get(name, (new, 0))
-        self._slots[name] = (slots, users + change)
-        if users + change == 0:
-            del self._slots[name]
-        return slots
+            slots.users -= 1
+            if not slots.users:
+                del self._slots[name]
