@@ -17,6 +17,7 @@ TRACK = "rgba(138,147,158,.18)"
 VOLUME_HEIGHT = 220
 NET_HEIGHT = 160
 PICTURE_PX = 96
+PADDING = {"left": 0, "top": 0, "right": 4, "bottom": 0}
 BAR_WIDTH = 0.88  # of a bucket's width; the rest keeps neighbours apart
 SIGNED = "datum.value == 0 ? '0' : format(datum.value, '+d')"
 
@@ -79,7 +80,7 @@ def volume_chart(frame: pd.DataFrame, start: datetime, end: datetime, complete_t
         color=color,
     )
     layers = [stacked, *_veil(complete_to, start, end), _hover(frame, start, end)]
-    return alt.layer(*layers).properties(height=VOLUME_HEIGHT)
+    return alt.layer(*layers).properties(height=VOLUME_HEIGHT, padding=PADDING)
 
 
 def net_chart(
@@ -97,16 +98,17 @@ def net_chart(
     zero = alt.Chart(pd.DataFrame({"net": [0.0]})).mark_rule(color=RULE)
     line = alt.Chart(rows).mark_line(color=RULE, strokeWidth=1.5)
     dots = alt.Chart(rows.dropna(subset=["net"])).mark_point(filled=True, size=22, opacity=1)
+    sign = alt.when("datum.net < 0").then(negative).when("datum.net > 0").then(positive)
     layers = [
         above.encode(x=x, y=y, color=positive),
         below.encode(x=x, y=y, color=negative),
         zero.encode(y=y),
         line.encode(x=x, y=y),
-        dots.encode(x=x, y=y, color=alt.condition("datum.net < 0", negative, positive)),
+        dots.encode(x=x, y=y, color=sign.otherwise(alt.value(RULE))),
         *_veil(complete_to, start, end),
         _hover(frame, start, end),
     ]
-    return alt.layer(*layers).properties(height=NET_HEIGHT)
+    return alt.layer(*layers).properties(height=NET_HEIGHT, padding=PADDING)
 
 
 def time_format(length: timedelta) -> str:

@@ -13,19 +13,12 @@ from mmsent.store.reads import ALL_TOPICS, FlaggedPost
 REFRESH_S = 5.0
 MAX_TEXT = 200
 MAX_LANGUAGES = 5
-PERIOD_LABELS = {"15m": "15 min", "1h": "1 h", "6h": "6 h", "24h": "24 h", data.ALL_TIME: "All"}
 PERIOD_NAMES = {
     "15m": "the last 15 minutes",
     "1h": "the last hour",
     "6h": "the last 6 hours",
     "24h": "the last 24 hours",
     data.ALL_TIME: "all time",
-}
-BEFORE = {
-    "15m": "vs 15 min before",
-    "1h": "vs the hour before",
-    "6h": "vs 6 h before",
-    "24h": "vs the day before",
 }
 
 
@@ -55,8 +48,7 @@ def filters(database_url: str) -> tuple[str, str, bool]:
             )
             period = st.segmented_control(
                 "Created in the last",
-                list(PERIOD_LABELS),
-                format_func=PERIOD_LABELS.__getitem__,
+                list(data.PERIODS),
                 default="1h",
                 required=True,
                 key="range",
@@ -123,7 +115,7 @@ def show_freshness(view: data.LiveView) -> None:
     if freshness.written_at is not None:
         parts.append(f"last written {ago(view.read_at - freshness.written_at)}")
     if freshness.watermark is not None:
-        parts.append(f"complete to {local(freshness.watermark):%H:%M:%S}")
+        parts.append(f"complete to {local(freshness.watermark):%H:%M:%S}, shaded after")
     st.caption(" · ".join(parts))
 
 
@@ -131,31 +123,39 @@ def show_totals(view: data.LiveView, period: str) -> None:
     totals, before = view.totals, view.previous
     net, net_before = totals.net_sentiment, before.net_sentiment if before else None
     with st.grid(4, min_column_width=150):
-        show_metric("Posts", f"{totals.posts:,}", change(totals.posts, before.posts if before else 0), period)
+        show_metric(
+            "Posts",
+            f"{totals.posts:,}",
+            change(totals.posts, before.posts if before else 0),
+            f"created in {PERIOD_NAMES[period]}; compared with as long before",
+        )
         show_metric(
             "Net sentiment",
             "–" if net is None else signed(net),
             None if net is None or net_before is None else f"{net - net_before:+.2f}",
-            period,
-            explained="(positive − negative) ÷ scored posts, from −1 to +1",
+            "(positive − negative) ÷ scored posts, from −1 to +1",
         )
         show_metric(
             "Words ≠ picture",
             f"{totals.flagged:,}",
             change(totals.flagged, before.flagged if before else 0),
-            period,
-            explained="posts whose words and picture disagree",
+            "posts whose words and picture disagree",
         )
-        show_metric("With picture", f"{totals.with_image / totals.posts:.0%}", None, period)
+        show_metric(
+            "With picture",
+            f"{totals.with_image / totals.posts:.0%}",
+            None,
+            "posts with a picture that was scored",
+        )
 
 
-def show_metric(label: str, value: str, delta: str | None, period: str, explained: str | None = None) -> None:
+def show_metric(label: str, value: str, delta: str | None, explained: str) -> None:
     st.metric(
         label,
         value,
         delta,
         delta_color="off",  # more is neither good nor bad
-        delta_description=None if delta is None else BEFORE[period],
+        delta_description=None if delta is None else "vs before",
         help=explained,
         border=True,
         height="stretch",
@@ -191,7 +191,8 @@ def show_charts(view: data.LiveView) -> None:
 def unscored_sentence(unscored: int, languages: dict[str, int]) -> str:
     named = [f"{lang} {count:,}" for lang, count in list(languages.items())[:MAX_LANGUAGES]]
     more = ["others"] if len(languages) > MAX_LANGUAGES else []
-    return f"{unscored:,} posts were not scored, by language: {', '.join(named + more)}"
+    posts = "1 post was" if unscored == 1 else f"{unscored:,} posts were"
+    return f"{posts} not scored, by language: {', '.join(named + more)}"
 
 
 def show_flagged(view: data.LiveView, period: str) -> None:

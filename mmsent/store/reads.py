@@ -96,7 +96,8 @@ class Reader:
     """
 
     def __init__(self, database_url: str) -> None:
-        self._engine = schema.open_engine(database_url)
+        engine = schema.open_engine(database_url)
+        self._engine = engine.execution_options(postgresql_readonly=engine.dialect.name == "postgresql")
         self._file = schema.sqlite_file(database_url)
         self._schema_is_ours = False
 
@@ -249,7 +250,8 @@ class Reader:
             self._engine.dispose()
             raise SetupError("there is no database yet; run: mmsent db upgrade")
         with schema.database_errors(), self._engine.connect() as connection:
-            connection.execution_options(postgresql_readonly=True)
+            if self._file is not None:
+                connection.exec_driver_sql("PRAGMA query_only=ON")
             if not self._schema_is_ours:
                 schema.require_head(schema.current_revision(connection))
                 self._schema_is_ours = True
