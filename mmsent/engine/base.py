@@ -100,15 +100,21 @@ class Engine(ABC):
         images = [(row, request.pixels) for row, request in enumerate(requests) if request.pixels is not None]
         token_ids = self.encode([text for _, text in texts]) if texts else []
         input_ids, attention_mask = pad_tokens(token_ids or [[]])
-        size = self.image_size
         return Prepared(
             posts=len(requests),
             text_rows=np.array([row for row, _ in texts], dtype=np.intp),
             image_rows=np.array([row for row, _ in images], dtype=np.intp),
             input_ids=input_ids[: len(texts)],
             attention_mask=attention_mask[: len(texts)],
-            pixels=np.array([pixels for _, pixels in images], dtype=np.uint8).reshape(-1, size, size, 3),
+            pixels=self._stack([pixels for _, pixels in images]),
         )
+
+    def _stack(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        shape = (self.image_size, self.image_size, 3)
+        for pixels in pictures:
+            if pixels.shape != shape:
+                raise EngineError(f"a picture has the shape {pixels.shape}, the model reads {shape}")
+        return np.stack(pictures) if pictures else np.empty((0, *shape), np.uint8)
 
     @abstractmethod
     def forward(self, prepared: Prepared) -> Outputs:
