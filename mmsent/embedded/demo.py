@@ -143,8 +143,8 @@ class _Run:
 
     async def _look(self) -> None:
         before = sum(self._done.values())
-        self._ends = await self._offsets.end_offsets(self._topic)
         self._done = await self._offsets.committed_offsets(self._topic)
+        self._ends = await self._offsets.end_offsets(self._topic)  # after it, so that no lag is negative
         if sum(self._done.values()) != before:
             self._moved = self._clock()
         self._stack.worker.measure()
