@@ -1,0 +1,1 @@
+"""The sentiment model: its inputs, the network and the checkpoint it ships in."""

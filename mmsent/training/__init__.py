@@ -1,0 +1,1 @@
+"""Training, evaluation and export of the model; needs the extra `train`."""

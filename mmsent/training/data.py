@@ -1,0 +1,118 @@
+"""The labelled posts that the model learns from and is judged on."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mmsent.errors import InputError
+from mmsent.model.inputs import LABELS
+
+IGNORED = -100  # torch's cross_entropy leaves such a row out
+
+
+@dataclass(frozen=True)
+class LabelledText:
+    """A text and the index in LABELS of what it feels."""
+
+    text: str
+    label: int
+
+
+@dataclass(frozen=True)
+class LabelledPost:
+    """A post of MVSA-Single; a label is an index in LABELS, or IGNORED where annotators did not agree."""
+
+    post_id: str
+    split: str
+    text: str
+    image: Path
+    label: int
+    text_label: int
+    image_label: int
+
+
+def read_texts(data: Path, split: str) -> list[LabelledText]:
+    """SemEval-2017 Task 4A, `split` train or dev, from `<data>/semeval2017-task4a/<split>.jsonl`."""
+    path = data / "semeval2017-task4a" / f"{split}.jsonl"
+    return [LabelledText(_field(row, "text", path), _label(row, "label", path)) for row in read_jsonl(path)]
+
+
+def read_posts(data: Path, split: str) -> list[LabelledPost]:
+    """MVSA-Single, `split` train, dev or conflict, from `<data>/mvsa-single/posts.jsonl`."""
+    path = data / "mvsa-single" / "posts.jsonl"
+    posts = [_post(row, path) for row in read_jsonl(path) if row.get("split") == split]
+    if not posts:
+        raise InputError(
+            f"{path} holds no post of split {split!r}: give the folder that holds the whole data set"
+        )
+    return posts
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """The JSON objects of a file, one a line; raises InputError with file and line."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path} ({error}): give the folder that holds the data sets") from error
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{path}:{number} is not JSON ({error}): repair or remove the line") from error
+        if not isinstance(row, dict):
+            raise InputError(f"{path}:{number} is not a JSON object: repair or remove the line")
+        rows.append(row)
+    return rows
+
+
+def length_buckets(lengths: Sequence[int], batch_size: int, seed: int) -> list[list[int]]:
+    """Indices in shuffled batches of like length, so that little is padding; same seed, same batches.
+
+    Within a window of 50 batches the items are sorted by length; the windows' content and the order of
+    batches are random.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(lengths), generator=generator).tolist()
+    window = 50 * batch_size
+    batches: list[list[int]] = []
+    for start in range(0, len(order), window):
+        chunk = sorted(order[start : start + window], key=lambda index: lengths[index])
+        batches += [chunk[first : first + batch_size] for first in range(0, len(chunk), batch_size)]
+    return [batches[index] for index in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+def _post(row: dict[str, Any], path: Path) -> LabelledPost:
+    return LabelledPost(
+        post_id=_field(row, "id", path),
+        split=_field(row, "split", path),
+        text=_field(row, "text", path),
+        image=path.parent / _field(row, "image", path),
+        label=_label(row, "label", path),
+        text_label=_label(row, "text_label", path),
+        image_label=_label(row, "image_label", path),
+    )
+
+
+def _field(row: dict[str, Any], name: str, path: Path) -> str:
+    value = row.get(name)
+    if not isinstance(value, str):
+        raise InputError(
+            f"{path}: a row has no text in {name!r} (id {row.get('id')}): repair or remove the line"
+        )
+    return value
+
+
+def _label(row: dict[str, Any], name: str, path: Path) -> int:
+    value = row.get(name)
+    if value is None:
+        return IGNORED
+    if value not in LABELS:
+        raise InputError(
+            f"{path}: {value!r} in {name!r} (id {row.get('id')}) is not one of {', '.join(LABELS)}"
+        )
+    return LABELS.index(value)

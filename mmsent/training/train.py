@@ -1,0 +1,163 @@
+"""`mmsent train`: the two stages, each seeded and resumable."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from mmsent.errors import InputError
+from mmsent.model.fusion import FusionConfig, FusionModel
+from mmsent.model.inputs import TextTokenizer
+from mmsent.training.data import LabelledPost, read_posts, read_texts
+from mmsent.training.features import VIEWS, stem_features
+from mmsent.training.fit import Schedule, Task, fit
+from mmsent.training.fusion_stage import FusionJudge, FusionTask, PictureTask, feature_maps
+from mmsent.training.text_stage import TextTask, load_minilm, minilm_folder
+
+Stage = Literal["text", "fusion"]
+
+TEXT_EPOCHS = 1
+PICTURE_EPOCHS = 4
+FUSION_EPOCHS = 4
+
+
+def train(
+    stage: Stage,
+    data: Path,
+    output: Path,
+    *,
+    image_weights: Path | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    resume: bool = True,
+    config: FusionConfig | None = None,
+) -> dict[str, Any]:
+    """Train one stage on the data sets under `data`; weights and figures go to the folder `output`.
+
+    `text` starts from MiniLM-L6 and writes `text.safetensors`. `fusion` starts from that file and from
+    `image_weights`, a torchvision ResNet-18 without `fc` (safetensors), and writes `model.safetensors`,
+    `config.json` and `training.json`. With `resume` a stage that was killed goes on where it stopped.
+    Returns the figures of each epoch on the development sets.
+
+    Raises:
+        InputError: data, weights or an earlier stage are missing or damaged.
+        SetupError: MiniLM-L6 is not installed.
+    """
+    plan = _Plan(config or FusionConfig(), data, output, epochs, seed, resume)
+    torch.manual_seed(seed)
+    _make_folder(output)
+    if stage == "text":
+        return _train_text(plan)
+    if image_weights is None:
+        raise InputError("the fusion stage needs --image-weights: a ResNet-18 to start from")
+    return _train_fusion(plan, image_weights)
+
+
+def load_trained(folder: Path) -> FusionModel:
+    """The model that the fusion stage left in `folder`, ready to judge."""
+    model = FusionModel(FusionConfig.load(folder / "config.json"))
+    load_weights(model, folder / "model.safetensors", "run `mmsent train --stage fusion` first")
+    return model.eval()
+
+
+def load_weights(module: torch.nn.Module, path: Path, remedy: str, *, strict: bool = True) -> None:
+    """Fill a module from a safetensors file (fp16 or fp32); raises InputError with the remedy."""
+    try:
+        weights = {name: _widened(tensor) for name, tensor in load_file(path).items()}
+        missing = module.load_state_dict(weights, strict=strict).unexpected_keys
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise InputError(f"cannot use the weights {path} ({str(error).splitlines()[0]}): {remedy}") from error
+    if missing:
+        raise InputError(f"{path} holds weights of another model ({missing[0]}): {remedy}")
+
+
+@dataclass(frozen=True)
+class _Plan:
+    config: FusionConfig
+    data: Path
+    output: Path
+    epochs: int | None
+    seed: int
+    resume: bool
+
+    def fit(self, task: Task, default_epochs: int) -> list[dict[str, Any]]:
+        schedule = Schedule(epochs=self.epochs or default_epochs, seed=self.seed)
+        return fit(task, schedule, self.output, resume=self.resume)
+
+
+def _train_text(plan: _Plan) -> dict[str, Any]:
+    tokenizer = TextTokenizer(minilm_folder() / "tokenizer.json", plan.config.max_length)
+    train_texts, dev_texts = read_texts(plan.data, "train"), read_texts(plan.data, "dev")
+    model = FusionModel(replace(plan.config, dropout=0.0))
+    if plan.config.text_width == FusionConfig().text_width:
+        load_minilm(model)
+    history = plan.fit(TextTask(model, tokenizer, train_texts, dev_texts, seed=plan.seed), TEXT_EPOCHS)
+    kept = ("text_encoder.", "text_head.")
+    weights = {name: tensor for name, tensor in _contiguous(model).items() if name.startswith(kept)}
+    save_file(weights, plan.output / "text.safetensors")
+    return _record(plan.output / "text.json", {"stage": "text", "seed": plan.seed, "text": history})
+
+
+def _train_fusion(plan: _Plan, image_weights: Path) -> dict[str, Any]:
+    posts = {split: read_posts(plan.data, split) for split in ("train", "dev", "conflict")}
+    texts = read_texts(plan.data, "train")
+    tokenizer = TextTokenizer(minilm_folder() / "tokenizer.json", plan.config.max_length)
+    model = FusionModel(plan.config)
+    load_weights(model, plan.output / "text.safetensors", "train the text stage first", strict=False)
+    load_weights(model.image_encoder, image_weights, "give a ResNet-18 without fc")
+    picture_history, maps = _train_picture(plan, model.eval(), posts)
+    judge = FusionJudge(tokenizer, posts["dev"], maps["dev"][0], posts["conflict"], maps["conflict"][0])
+    task = FusionTask(model, tokenizer, posts["train"], maps["train"], texts, judge=judge, seed=plan.seed)
+    history = plan.fit(task, FUSION_EPOCHS)
+    save_file(_contiguous(model), plan.output / "model.safetensors")
+    plan.config.save(plan.output / "config.json")
+    figures = {"stage": "fusion", "seed": plan.seed, "picture": picture_history, "fusion": history}
+    return _record(plan.output / "training.json", figures)
+
+
+def _train_picture(
+    plan: _Plan, model: FusionModel, posts: dict[str, list[LabelledPost]]
+) -> tuple[list[dict[str, Any]], dict[str, list[NDArray[np.float16]]]]:
+    """Figures of each epoch, and the trained encoder's maps of every split and view."""
+    stems = {
+        split: [_stems(plan, model, posts[split], split, view) for view in range(views)]
+        for split, views in (("train", VIEWS), ("dev", 1), ("conflict", 1))
+    }
+    labels = {split: [post.image_label for post in posts[split]] for split in posts}
+    task = PictureTask(model, stems["train"], labels["train"], stems["dev"][0], labels["dev"], seed=plan.seed)
+    history = plan.fit(task, PICTURE_EPOCHS)
+    return history, {split: [feature_maps(model, view) for view in stems[split]] for split in stems}
+
+
+def _stems(
+    plan: _Plan, model: FusionModel, posts: list[LabelledPost], split: str, view: int
+) -> NDArray[np.float16]:
+    path = plan.output / "features" / f"{split}-{view}.npy"
+    return stem_features(model.image_encoder, posts, plan.config.image_size, view, path)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {folder} ({error.strerror}): give another folder") from error
+
+
+def _record(path: Path, figures: dict[str, Any]) -> dict[str, Any]:
+    path.write_text(json.dumps(figures, indent=2) + "\n")
+    return figures
+
+
+def _contiguous(model: FusionModel) -> dict[str, Tensor]:
+    return {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
