@@ -1,0 +1,59 @@
+import asyncio
+import time
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmsent.images.slots import Slots
+
+
+async def test_nobody_waits_for_ever_even_while_things_move() -> None:
+    slots = Slots(1, patience_s=0.1)
+
+    async def occupy() -> None:
+        async with slots.one():
+            await asyncio.sleep(0.05)
+
+    started = time.monotonic()
+    results = await asyncio.gather(*(occupy() for _ in range(40)), return_exceptions=True)
+    assert 0.5 < time.monotonic() - started < 1.5
+    assert results[:3] == [None] * 3
+    assert {str(result) for result in results if result} == {"timeout: no slot became free"}
+
+
+@given(st.lists(st.sampled_from(["enter", "leave", "cancel"]), max_size=60), st.integers(1, 3))
+@settings(deadline=None, max_examples=100)
+def test_slots_are_neither_lost_nor_doubled(steps: list[str], capacity: int) -> None:
+    async def walk() -> None:
+        slots = Slots(capacity, patience_s=100)
+        doors: list[tuple[asyncio.Task[None], asyncio.Event]] = []
+        inside = 0
+
+        async def visit(door: asyncio.Event) -> None:
+            nonlocal inside
+            async with slots.one():
+                inside += 1
+                assert inside <= capacity
+                try:
+                    await door.wait()
+                finally:
+                    inside -= 1
+
+        for number, step in enumerate(steps):
+            if step == "enter":
+                door = asyncio.Event()
+                doors.append((asyncio.create_task(visit(door)), door))
+            elif doors:
+                task, door = doors.pop(number % len(doors))
+                task.cancel() if step == "cancel" else door.set()
+            if number % 3:
+                await asyncio.sleep(0)
+        for _ in range(3 * len(steps) + 3):
+            await asyncio.sleep(0)
+        assert inside == min(capacity, sum(not task.done() for task, _ in doors))
+        for _, door in doors:
+            door.set()
+        await asyncio.gather(*(task for task, _ in doors))
+        assert slots._free == capacity
+
+    asyncio.run(walk())
