@@ -120,15 +120,13 @@ async def evidence(connection: AsyncConnection, ids: Sequence[str]) -> dict[str,
         return {}
     counted = {row.alert_id: row for row in await connection.execute(_counted(ids))}
     of_topic = {row.alert_id: row for row in await connection.execute(_of_topic(ids))}
-    strongest: dict[str, list[str]] = {}
-    for row in await connection.execute(_strongest(ids)):
-        strongest.setdefault(row.alert_id, []).append(row.post_id)
+    strongest = {each: tuple(await connection.scalars(_strongest(each))) for each in ids}
     return {
         each: ConflictEvidence(
             count=counted[each].posts,
             mean=counted[each].mean,
             highest=counted[each].highest,
-            posts=tuple(strongest[each]),
+            posts=strongest[each],
             topic_posts=of_topic[each].posts,
             topic_flagged=of_topic[each].flagged,
         )
@@ -150,13 +148,15 @@ def _counted(ids: Sequence[str]) -> Select[Any]:
     )
 
 
-def _strongest(ids: Sequence[str]) -> Select[Any]:
+def _strongest(alert_id: str) -> Select[Any]:
     """The posts that disagree most, ties in order of id."""
     order = (alert_posts.c.conflict.desc(), alert_posts.c.post_id)
-    place = func.row_number().over(partition_by=alert_posts.c.alert_id, order_by=order).label("place")
-    ranked = select(alert_posts.c.alert_id, alert_posts.c.post_id, place)
-    ranks = ranked.where(alert_posts.c.alert_id.in_(ids)).subquery()
-    return select(ranks).where(ranks.c.place <= MAX_ALERT_POSTS).order_by(ranks.c.alert_id, ranks.c.place)
+    return (
+        select(alert_posts.c.post_id)
+        .where(alert_posts.c.alert_id == alert_id)
+        .order_by(*order)
+        .limit(MAX_ALERT_POSTS)
+    )
 
 
 def _of_topic(ids: Sequence[str]) -> Select[Any]:
