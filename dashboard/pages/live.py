@@ -91,6 +91,7 @@ def show_problem(problem: data.Problem) -> None:
         st.subheader(problem.title, anchor=False)
         st.text(problem.detail)
         if problem.command:
+            st.caption("What to run in a terminal:")
             st.code(problem.command, language=None)
 
 
