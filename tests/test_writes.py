@@ -336,7 +336,7 @@ def deliveries(draw: st.DrawFn) -> tuple[list[Item], list[list[Item]]]:
 PATIENT = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    max_examples=int(os.environ.get("MMSENT_TEST_EXAMPLES", "80")),
+    max_examples=int(os.environ.get("MMSENT_TEST_EXAMPLES", "60")),
 )
 
 
@@ -565,7 +565,7 @@ def poisoned(**values: Any) -> ScoredRow:
     return replace(bad, post=bad.post.model_copy(update=values))
 
 
-@pytest.mark.parametrize("bad", [{"text": "lone \ud800"}, {"author": "lone \udfff"}, {"tags": (object(),)}])
+@pytest.mark.parametrize("bad", [{"text": "lone \ud800"}, {"author": "lone \udfff"}])
 def test_values_that_no_database_holds(database: Database, bad: dict[str, Any]) -> None:
     with pytest.raises(StoreDataError, match="cannot hold") as caught:
         database.write(row("p1"), poisoned(**bad))
@@ -642,18 +642,18 @@ def test_a_connection_that_is_killed_is_retriable(database: Database) -> None:
     if database.url.startswith("sqlite"):
         pytest.skip("SQLite has no server")
 
+    async def terminate(process: int) -> None:
+        async with other.transaction() as connection:
+            await connection.execute(text("SELECT pg_terminate_backend(:id)"), {"id": process})
+
     async def killed() -> None:
-        other = Store(database.url)
         with pytest.raises(StoreUnavailableError):  # noqa: PT012  # the error comes inside the transaction
             async with database.store.transaction() as connection:
-                process = await connection.scalar(text("SELECT pg_backend_pid()"))
-                async with other.transaction() as murderer:
-                    await murderer.execute(text("SELECT pg_terminate_backend(:id)"), {"id": process})
+                await terminate(await connection.scalar(text("SELECT pg_backend_pid()")))
                 await connection.execute(alerts.select())
-        async with other.transaction() as murderer:
-            await murderer.execute(
-                text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
-            )
+        async with database.store.transaction() as connection:
+            idle = await connection.scalar(text("SELECT pg_backend_pid()"))
+        await terminate(idle)
         await database.store.write([row()], {}, NOW)  # the pool finds out by itself
         with pytest.raises(StoreUnavailableError, match="timeout"):  # noqa: PT012  # likewise
             async with other.transaction() as connection:
@@ -661,6 +661,7 @@ def test_a_connection_that_is_killed_is_retriable(database: Database) -> None:
                 await connection.execute(text("SELECT pg_sleep(5)"))
         await other.close()
 
+    other = Store(database.url)
     database.run(killed())
 
 

@@ -1,0 +1,209 @@
+"""The schema: made, upgraded, checked, on SQLite and, where MMSENT_TEST_POSTGRES_URL is set, PostgreSQL."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, make_url, select, text
+
+from mmsent.errors import InputError, SettingsError, SetupError, StoreUnavailableError
+from mmsent.store import edits, schema
+from mmsent.store.tables import metadata, progress, topics
+from mmsent.store.writes import Store
+from mmsent.topics import TrackedTopic
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database: a file that is not there yet, or a new PostgreSQL schema."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/folder 50%/mmsent.db"
+        return
+    server = os.environ.get("MMSENT_TEST_POSTGRES_URL")
+    if not server:
+        pytest.skip("needs a PostgreSQL server: set MMSENT_TEST_POSTGRES_URL")
+    name = f"mmsent_test_{uuid.uuid4().hex[:12]}"
+    engine = schema.open_engine(server)
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {name}"))
+    in_schema = make_url(server).update_query_dict({"options": f"-csearch_path={name}"})
+    yield in_schema.render_as_string(hide_password=False)
+    with engine.begin() as connection:
+        connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
+    engine.dispose()
+
+
+def set_revision(url: str, revision: str) -> None:
+    engine = schema.open_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+    engine.dispose()
+
+
+def test_migrations_make_the_tables_of_the_code(url: str) -> None:
+    assert schema.schema_revision(url) is None
+    schema.upgrade(url)
+    assert schema.schema_revision(url) == schema.head_revision()
+    engine = schema.open_engine(url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+        inspector = inspect(connection)
+        for table in metadata.sorted_tables:  # what the comparison leaves out
+            keys = inspector.get_pk_constraint(table.name)["constrained_columns"]
+            assert keys == [column.name for column in table.primary_key], table.name
+    engine.dispose()
+
+
+def test_upgrading_again_keeps_what_is_there(url: str) -> None:
+    schema.upgrade(url)
+    edits.add_topic(url, TrackedTopic("weather", any_of=("rain",)), NOW)
+    schema.upgrade(url)
+    assert [topic.name for topic in edits.list_topics(url)] == ["weather"]
+
+
+def test_several_upgrades_at_once(url: str) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(schema.upgrade, [url] * 4))
+    assert schema.schema_revision(url) == schema.head_revision()
+
+
+def test_an_upgrade_that_fails_leaves_nothing(url: str) -> None:
+    """Tables that were made before the failure are gone again."""
+    file = schema.sqlite_file(url)
+    if file is not None:
+        file.parent.mkdir()
+    engine = schema.open_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE topics (x integer)"))  # the last one that the migration makes
+    with pytest.raises((StoreUnavailableError, SetupError)):
+        schema.upgrade(url)
+    with engine.connect() as connection:
+        assert inspect(connection).get_table_names() == ["topics"]
+    engine.dispose()
+
+
+async def test_another_version_is_refused_with_what_to_do(url: str) -> None:
+    schema.upgrade(url)
+    store = Store(url)
+    await store.open()
+    set_revision(url, "9999")
+    for refused in (schema.upgrade, edits.list_topics):
+        with pytest.raises(SetupError, match="newer mmsent"):
+            refused(url)
+    with pytest.raises(SetupError, match="newer mmsent"):
+        await store.open()
+    await store.close()
+
+
+def test_an_older_schema_says_upgrade(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = schema.head_revision()
+    monkeypatch.setattr(schema, "head_revision", lambda: "later")
+    with pytest.raises(SetupError, match=r"older schema .*; run: mmsent db upgrade"):
+        schema.require_head(old)
+
+
+def test_downgrade_to_nothing_and_up_again(tmp_path: Path) -> None:
+    """A migration that cannot be taken back would show here."""
+    from alembic import command  # noqa: PLC0415  # used once
+
+    url = f"sqlite:///{tmp_path}/mmsent.db"
+    schema.upgrade(url)
+    engine = schema.open_engine(url)
+    with engine.begin() as connection:
+        command.downgrade(schema._config(connection), "base")
+        assert inspect(connection).get_table_names() == ["alembic_version"]
+    engine.dispose()
+    schema.upgrade(url)
+    assert schema.schema_revision(url) == schema.head_revision()
+
+
+def test_looking_creates_no_file(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/none.db"
+    assert schema.schema_revision(url) is None
+    with pytest.raises(SetupError, match="mmsent db upgrade"):
+        edits.list_topics(url)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_places_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(SetupError, match="MMSENT_DATA_DIR"):
+        schema.upgrade(f"sqlite:///{tmp_path}/file/mmsent.db")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(SetupError, match="MMSENT_DATA_DIR"):
+        schema.upgrade(f"sqlite:///{tmp_path}/folder")
+    (tmp_path / "text.db").write_text("no database at all " * 100)
+    with pytest.raises(SetupError, match="not a database"):
+        schema.upgrade(f"sqlite:///{tmp_path}/text.db")
+
+
+@pytest.mark.parametrize("wrong", ["", "mmsent.db", "mysql://root@localhost/mmsent"])
+def test_a_url_that_is_none_of_ours(wrong: str) -> None:
+    with pytest.raises(SettingsError):
+        schema.upgrade(wrong)
+
+
+def test_it_works_from_any_folder(tmp_path: Path) -> None:
+    """The migrations are found beside the code: no alembic.ini, another folder, as a program would."""
+    program = (
+        "import sys; from mmsent.store.schema import upgrade, schema_revision\n"
+        "upgrade(sys.argv[1]); print(schema_revision(sys.argv[1]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program, "sqlite:///mmsent.db"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert (done.stdout.strip(), done.stderr) == (schema.head_revision(), "")
+    assert {path.name for path in tmp_path.iterdir()} == {"mmsent.db"}
+
+
+def test_sqlite_is_ready_for_several_programs(tmp_path: Path) -> None:
+    schema.upgrade(f"sqlite:///{tmp_path}/mmsent.db")
+    with sqlite3.connect(tmp_path / "mmsent.db") as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+def test_topics_are_kept(url: str) -> None:
+    schema.upgrade(url)
+    weather = TrackedTopic("weather", any_of=("rain", '"blue sky"'), none_of=("#ad",))
+    edits.add_topic(url, TrackedTopic("weather", any_of=("sun",)), NOW)
+    edits.add_topic(url, weather, NOW)
+    edits.add_topic(url, TrackedTopic("football", all_of=("match", "goal")), NOW)
+    assert edits.list_topics(url) == [TrackedTopic("football", all_of=("match", "goal")), weather]
+    edits.remove_topic(url, "football")
+    assert edits.list_topics(url) == [weather]
+    with pytest.raises(InputError, match="mmsent topics list"):
+        edits.remove_topic(url, "football")
+
+
+def test_times_come_back_as_utc(url: str) -> None:
+    schema.upgrade(url)
+    engine = schema.open_engine(url)
+    east = datetime.fromisoformat("2026-11-20T23:30:00.000001+11:00")
+    with engine.begin() as connection:
+        connection.execute(progress.insert().values(partition=0, next_offset=2**63 - 1, updated_at=east))
+        connection.execute(
+            topics.insert().values(name="t", any_of=[], all_of=[], none_of=[], updated_at=east)
+        )
+        stored = connection.execute(select(progress)).one()
+    assert (stored.next_offset, stored.updated_at.isoformat()) == (
+        2**63 - 1,
+        "2026-11-20T12:30:00.000001+00:00",
+    )
+    engine.dispose()
