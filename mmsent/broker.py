@@ -211,7 +211,7 @@ class PostConsumer:
             async with _bounded(f"read topic {self._topic}", self._settings, starting=True):
                 await consumer.start()
                 await _partitions(consumer, self._topic)
-        except BrokerUnavailableError:
+        except (BrokerUnavailableError, asyncio.CancelledError):
             await _stop(consumer, self._settings.kafka_request_timeout_s)
             raise
         self._consumer = consumer

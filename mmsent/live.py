@@ -24,6 +24,7 @@ from mmsent.settings import Settings
 FEED = "mmsent:feed"  # a stream; field `post` holds what is on `scores`
 THUMBNAIL = "mmsent:thumbnail:"  # + post_id: a JPEG
 WORKER = "mmsent:worker:"  # + id of the worker: JSON
+HEARTBEAT_TTL_S = 30
 
 log = structlog.get_logger(__name__)
 
@@ -55,9 +56,10 @@ class LiveFeed:
             self.skipped += len(posts)
 
     async def heartbeat(self, worker: str, state: Mapping[str, Any]) -> None:
-        """Say that `worker` lives, and how it is doing, until its next heartbeat or `live_ttl_s`."""
+        """Say that `worker` lives, and how it is doing; without another one it is forgotten soon."""
         value = json.dumps(dict(state), default=str)
-        await self._attempt(lambda: self._redis.set(WORKER + worker, value, ex=self._settings.live_ttl_s))
+        ttl_s = min(HEARTBEAT_TTL_S, self._settings.live_ttl_s)
+        await self._attempt(lambda: self._redis.set(WORKER + worker, value, ex=ttl_s))
 
     async def farewell(self, worker: str) -> None:
         """The worker leaves."""

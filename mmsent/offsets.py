@@ -15,7 +15,9 @@ class OffsetTracker:
         self._end = position
         self._unfinished: dict[int, None] = {}  # in order, since records start in order
 
-    def __len__(self) -> int:
+    @property
+    def unfinished(self) -> int:
+        """How many records are in hand."""
         return len(self._unfinished)
 
     @property

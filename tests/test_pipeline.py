@@ -56,7 +56,7 @@ class EngineAtOnce:
 
     async def score(self, request: ScoringRequest) -> Prediction:
         self.requests.append(request)
-        return StubEngine().score([request])[0]
+        return StubEngine(image_size=4).score([request])[0]
 
 
 class Journey:
@@ -69,7 +69,7 @@ class Journey:
             load_image=self.host.load,
             decoder=BrightnessDecoder(),
             batcher=self.engine,
-            model=StubEngine(),
+            model=StubEngine(image_size=4),
             conflict_threshold=0.5,
             now=lambda: NOW,
             observe=lambda stage, _seconds: self.stages.append(stage),
@@ -150,13 +150,13 @@ async def test_local_pictures_take_the_fetchers_place() -> None:
 
 
 async def test_a_post_that_the_engine_cannot_score_fails_alone() -> None:
-    batcher = MicroBatcher(StubEngine(), max_tokens=100, max_images=4, max_waiting=8)
+    batcher = MicroBatcher(StubEngine(image_size=4), max_tokens=100, max_images=4, max_waiting=8)
     batcher.start()
     scorer = Scorer(
         load_image=ImageHost().load,
         decoder=BrightnessDecoder(),
         batcher=batcher,
-        model=StubEngine(),
+        model=StubEngine(image_size=4),
         conflict_threshold=0.5,
         now=lambda: NOW,
     )
