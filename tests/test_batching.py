@@ -21,7 +21,7 @@ class RecordingEngine:
 
     def __init__(self, failures: dict[int, BaseException] | None = None) -> None:
         self.batches: list[list[int]] = []
-        self.threads: set[str] = set()
+        self.threads: set[threading.Thread] = set()
         self.gate = threading.Event()
         self.gate.set()
         self.failures = failures or {}
@@ -31,7 +31,7 @@ class RecordingEngine:
 
     def score(self, requests: Sequence[int]) -> list[int]:
         self.batches.append(list(requests))
-        self.threads.add(threading.current_thread().name)
+        self.threads.add(threading.current_thread())
         assert self.gate.wait(timeout=10)
         for request in requests:
             if request in self.failures:
@@ -246,7 +246,7 @@ async def test_close_finishes_the_batch_in_hand_and_cancels_what_waits() -> None
     await closing
     assert await running == 2
     assert engine.batches == [[1]]
-    assert not [thread for thread in threading.enumerate() if thread.name in engine.threads]
+    assert not any(thread.is_alive() for thread in engine.threads)
     await batcher.close()
     with pytest.raises(RuntimeError, match="not running"):
         await batcher.score(5)
