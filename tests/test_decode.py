@@ -384,6 +384,13 @@ async def test_what_hangs_loses_only_itself(decoder: ImageDecoder) -> None:
     assert time.monotonic() - started < 12
 
 
+async def test_what_hangs_outside_python_is_killed_at_once(decoder: ImageDecoder) -> None:
+    await decoder.decode(encoded(quarters()))
+    started = time.monotonic()
+    assert await reason_of(evaluated(decoder, "sum(range(10**12))")) == "decode_timeout"
+    assert time.monotonic() - started < 3.5
+
+
 @pytest.mark.parametrize("how", [os.abort, os._exit], ids=["abort", "exit"])
 async def test_what_crashes_loses_only_itself(decoder: ImageDecoder, how: Callable[..., None]) -> None:
     data = encoded(quarters())
@@ -405,9 +412,13 @@ async def test_a_picture_that_needs_too_much_memory_loses_only_itself() -> None:
         decoder.close()
 
 
-async def test_the_limits_suffice_for_the_largest_picture_allowed(decoder: ImageDecoder) -> None:
-    for kind, mode in (("PNG", "RGBA"), ("WEBP", "RGB"), ("JPEG", "CMYK")):
-        await decoder.decode(encoded(Image.new(mode, (4000, 4000)), kind, **FAST.get(kind, {})))
+async def test_the_limits_suffice_for_the_largest_picture_allowed() -> None:
+    decoder = ImageDecoder(decoder_settings(decode_timeout_s=30), SIZE)
+    try:
+        for kind, mode in (("PNG", "RGBA"), ("WEBP", "RGB"), ("JPEG", "CMYK")):
+            await decoder.decode(encoded(Image.new(mode, (4000, 4000)), kind, **FAST.get(kind, {})))
+    finally:
+        decoder.close()
 
 
 FAST: dict[str, dict[str, Any]] = {"PNG": {"compress_level": 1}, "WEBP": {"quality": 1, "method": 0}}

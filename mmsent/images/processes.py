@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 from pebble import ProcessExpired, ProcessPool
+from pebble.pool.process import WORKERS_NAME
 
 from mmsent.errors import ImageError
 
@@ -165,6 +166,9 @@ def _start(count: int, prepare: Callable[[], None]) -> ProcessPool:
 
 def _stop(pool: ProcessPool) -> None:
     pool.stop()  # type: ignore[no-untyped-call]  # pebble annotates only part of itself
+    for process in multiprocessing.active_children():
+        if process.name == WORKERS_NAME:  # one that is just starting would miss what join() takes away
+            process.terminate()
     pool.join()
 
 
