@@ -223,7 +223,8 @@ class Worker:
                 await asyncio.sleep(RETRY_S)
                 continue
             self._full = self._holding or len(records) >= room
-            self._take_all(records)
+            if not self._stopping.is_set():
+                self._take_all(records)
 
     def _hold(self, hold: bool) -> None:
         """Pause everything, or all but what is not adopted yet. Polling goes on either way."""
