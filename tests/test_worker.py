@@ -1,0 +1,285 @@
+"""The real worker, end to end: librdkafka's mock cluster, a Redis-protocol server, SQLite, stub engine."""
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import confluent_kafka
+import pytest
+from aiohttp import ClientSession
+from fakeredis import TcpFakeServer
+
+from mmsent.broker import Message, OffsetReader, Publisher, Record, TopicReader
+from mmsent.settings import Settings
+from mmsent.store.schema import upgrade
+from worker.__main__ import Serving, serve
+
+PATIENCE_S = 120.0
+MINUTE = "2026-11-21T10:00:00Z"
+
+
+NewCluster = Callable[[], str]
+
+
+@pytest.fixture
+def new_cluster() -> Iterator[NewCluster]:
+    """Starts a Kafka like the demo's, whose topics have four partitions; gives its address."""
+    clusters: list[confluent_kafka.Producer] = []
+
+    def start() -> str:
+        cluster = confluent_kafka.Producer({"test.mock.num.brokers": 1, "log_level": 3})
+        clusters.append(cluster)  # it lives as long as this object
+        brokers = cluster.list_topics(timeout=30).brokers.values()
+        return ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
+
+    yield start
+    clusters.clear()
+
+
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    server = TcpFakeServer(("127.0.0.1", 0), server_type="redis")
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"redis://127.0.0.1:{server.server_address[1]}/0"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def settings_for(kafka: str, data_dir: Path, redis_url: str, **others: Any) -> Settings:
+    settings = Settings(
+        data_dir=data_dir,
+        kafka_bootstrap_servers=kafka,
+        redis_url=redis_url,
+        engine="stub",
+        health_port=0,
+        decode_processes=1,
+        lateness_s=0.1,
+        live_timeout_s=5,
+        fetch_deadline_s=2,
+        **others,
+    )
+    upgrade(settings.resolved_database_url)
+    return settings
+
+
+def post(post_id: str, text: str = "a good day", **others: Any) -> bytes:
+    body = {
+        "op": "upsert",
+        "post_id": post_id,
+        "source": "test",
+        "created_at": MINUTE,
+        "text": text,
+        "author": "ann",
+    }
+    return json.dumps(body | others).encode()
+
+
+def delete(post_id: str, version: int) -> bytes:
+    return json.dumps({"op": "delete", "post_id": post_id, "version": version, "source": "test"}).encode()
+
+
+def forget(author: str) -> bytes:
+    body = {"op": "forget_author", "author": author, "source": "test", "created_at": "2026-11-21T11:00:00Z"}
+    return json.dumps(body).encode()
+
+
+async def publish(settings: Settings, values: Sequence[bytes | None]) -> None:
+    async with Publisher(settings) as publisher:
+        await publisher.send_all(
+            settings.topic("posts"), [Message(f"key {n}".encode(), value) for n, value in enumerate(values)]
+        )
+
+
+@asynccontextmanager
+async def working(settings: Settings) -> AsyncIterator[Serving]:
+    serving = Serving()
+    task = asyncio.create_task(serve(settings, serving))
+    try:
+        yield serving
+        serving.stop.set()
+        async with asyncio.timeout(PATIENCE_S):
+            await task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def rows(settings: Settings, query: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(settings.data_dir / "mmsent.db")) as connection:
+        return connection.execute(query).fetchall()
+
+
+async def until_all_is_done(settings: Settings) -> dict[int, int]:
+    """Committed offsets and progress both stand at the ends."""
+    async with OffsetReader(settings) as offsets, asyncio.timeout(PATIENCE_S):
+        while True:
+            ends = await offsets.end_offsets("posts")
+            progress = dict(rows(settings, "SELECT partition, next_offset FROM progress"))
+            if await offsets.committed_offsets("posts") == ends == progress:
+                return ends
+            await asyncio.sleep(0.1)
+
+
+async def everything_on(settings: Settings, topic: str) -> list[Record]:
+    records: list[Record] = []
+    async with TopicReader(settings, topic, from_beginning=True) as reader, asyncio.timeout(PATIENCE_S):
+        while not await reader.at_end():
+            records += await reader.poll(0.2)
+    return records
+
+
+def headers(record: Record) -> Mapping[str, str]:
+    return {name: value.decode() for name, value in record.headers}
+
+
+BAD = {
+    "decode": [b"\xff\xfe", b"{", b"", b"[" * 100_000, b'{"op": NaN}', b"null garbage"],
+    "validate": [
+        b"{}",
+        b"[]",
+        b'"text"',
+        post("bad/nul", "a\x00b"),
+        post("bad/version", version=2**63),
+        post("bad/time", created_at="yesterday"),
+        post(""),
+    ],
+    "score": [post("bad/poison", "stub-poison"), post("bad/nan", "stub-nan")],
+}
+
+
+async def test_every_kind_of_record_finds_its_end(
+    tmp_path: Path, redis_url: str, new_cluster: NewCluster
+) -> None:
+    settings = settings_for(new_cluster(), tmp_path, redis_url)
+    good = [post(f"test/{n}", "a good day" if n % 2 else "a bad day") for n in range(40)]
+    special = [
+        post("test/0", "a bad day"),  # the same again
+        post("test/1", "awful now", version=3),
+        post("test/1", "great once", version=2),
+        post("test/finnish", "hyvää päivää", lang="fi"),
+        post("test/empty", "  "),
+        post("test/future", created_at="2099-01-01T00:00:00Z"),
+        post("test/picture", images=[{"url": "http://127.0.0.1:1/a.jpg"}]),
+        post("bob/1", author="bob"),
+        delete("test/2", 5),
+        delete("never/seen", 1),
+        forget("bob"),
+        None,
+    ]
+    bad = [value for values in BAD.values() for value in values]
+    await publish(settings, [*good, *special, *bad])
+    async with working(settings) as serving:
+        ends = await until_all_is_done(settings)
+        assert sum(ends.values()) == len(good) + len(special) + len(bad)
+        async with ClientSession() as session:
+            address = f"http://127.0.0.1:{serving.port}"
+            async with session.get(f"{address}/readyz") as answer:
+                assert (answer.status, (await answer.json())["missing"]) == (200, [])
+            async with session.get(f"{address}/metrics") as answer:
+                metrics = await answer.text()
+    dead = await everything_on(settings, "posts.dead")
+    scores = [json.loads(record.value or b"") for record in await everything_on(settings, "scores")]
+
+    stages = Counter(headers(record)["mmsent.error.stage"] for record in dead)
+    assert stages == {"decode": len(BAD["decode"]) + 1, "validate": len(BAD["validate"]), "score": 2}
+    assert {record.value for record in dead} == {*bad, None}
+    assert f'mmsent_dead_letters_total{{stage="decode"}} {len(BAD["decode"]) + 1}.0' in metrics
+    assert 'mmsent_image_errors_total{reason="forbidden_address"} 1.0' in metrics
+
+    found = {row[0]: row[1:] for row in rows(settings, "SELECT post_id, version, deleted, label FROM posts")}
+    assert found["test/0"] == (0, 0, "negative")
+    assert found["test/1"] == (3, 0, "negative")
+    assert found["test/2"] == (5, 1, None)
+    assert found["never/seen"] == (1, 1, None)
+    assert found["bob/1"][1] == 1
+    assert found["test/finnish"][2] is None
+    assert found["test/empty"][2] is None
+    assert not any(post_id.startswith("bad/") for post_id in found)
+    assert len(found) == 40 + 6
+    ((future,),) = rows(settings, "SELECT created_at FROM posts WHERE post_id = 'test/future'")
+    assert future < "2099"
+    announced = {(each["op"], each["post_id"]) for each in scores}
+    assert {("upsert", "test/0"), ("delete", "test/2"), ("delete", "never/seen")} <= announced
+    assert {post_id for _, post_id in announced} == set(found)
+    picture = next(each for each in scores if each["post_id"] == "test/picture")
+    assert picture["image_errors"] == ["forbidden_address"]
+
+
+async def test_the_same_database_goes_on_with_a_new_cluster(
+    tmp_path: Path, redis_url: str, new_cluster: NewCluster
+) -> None:
+    first = settings_for(new_cluster(), tmp_path, redis_url)
+    await publish(first, [post(f"first/{n}") for n in range(60)])
+    async with working(first):
+        await until_all_is_done(first)
+    second = settings_for(new_cluster(), tmp_path, redis_url)
+    await publish(second, [post(f"second/{n}") for n in range(20)])
+    async with working(second):
+        ends = await until_all_is_done(second)
+    assert sum(ends.values()) == 20
+    assert rows(second, "SELECT count(*) FROM posts") == [(80,)]
+    assert rows(second, "SELECT sum(posts) FROM rollups WHERE topic = 'all'") == [(80,)]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    given = settings.model_dump(mode="json", exclude_unset=True)
+    return {**os.environ, **{f"MMSENT_{name.upper()}": str(value) for name, value in given.items()}}
+
+
+async def test_sigterm_finishes_commits_and_exits_zero(
+    tmp_path: Path, redis_url: str, new_cluster: NewCluster
+) -> None:
+    settings = settings_for(new_cluster(), tmp_path, redis_url)
+    await publish(settings, [post(f"test/{n}") for n in range(3000)])
+    command = [sys.executable, "-P", "-m", "worker"]
+    log = tmp_path / "worker.log"
+    with log.open("wb") as lines:
+        process = subprocess.Popen(  # noqa: ASYNC220  # returns at once
+            command, env=environment(settings), stdout=lines, stderr=lines
+        )
+        try:
+            async with OffsetReader(settings) as offsets, asyncio.timeout(PATIENCE_S):
+                while not sum((await offsets.committed_offsets("posts")).values()):
+                    assert process.poll() is None, log.read_text()
+                    await asyncio.sleep(0.05)
+                process.send_signal(signal.SIGTERM)
+                code = await asyncio.to_thread(process.wait, 60)
+                committed = await offsets.committed_offsets("posts")
+        finally:
+            process.kill()
+            process.wait()
+    assert code == 0, log.read_text()
+    stored = dict(rows(settings, "SELECT partition, next_offset FROM progress"))
+    assert committed == stored
+    assert rows(settings, "SELECT count(*) FROM posts") == [(sum(committed.values()),)]
+    assert "Traceback" not in log.read_text()
+
+
+def run_worker(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-m", "worker"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:
+    nowhere = Settings(data_dir=tmp_path, engine="stub", health_port=0)
+    done = run_worker(environment(nowhere))
+    assert done.returncode == 4
+    assert done.stderr.splitlines()[-1].endswith("run: mmsent db upgrade")
+    assert "Traceback" not in done.stderr
+
+    wrong = run_worker({**os.environ, "MMSENT_MAX_IN_FLIGHT": "many"})
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("MMSENT_MAX_IN_FLIGHT='many'")
+    assert len(wrong.stderr.splitlines()) == 1
