@@ -218,6 +218,17 @@ def test_a_picture_under_another_ones_magic_is_corrupt() -> None:
     assert refused(b"\xff\xd8\xff" + encoded(quarters())[3:]) == "corrupt"
 
 
+@pytest.mark.parametrize("error", [SyntaxError, ValueError, struct.error, IndexError, RuntimeError])
+def test_whatever_a_decoder_raises_the_picture_is_corrupt(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(_: Image.Image) -> None:
+        raise error("broken")
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", load)
+    assert refused(encoded(quarters())) == "corrupt"
+
+
 @pytest.mark.parametrize("size", [(1, 1), (7, 100), (100, 7)])
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF", "JPEG"])
 def test_tiny_pictures_are_refused(size: tuple[int, int], kind: str) -> None:
