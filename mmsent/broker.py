@@ -287,12 +287,6 @@ class PostConsumer:
         if partition in self._assignment():
             self._started.seek(self._of(partition), offset)
 
-    def highwater(self, partition: int) -> int | None:
-        """The partition's end as of the last fetch."""
-        if partition not in self._assignment():
-            return None
-        return self._started.highwater(self._of(partition))  # type: ignore[no-any-return]  # no types
-
     async def end_offsets(self) -> dict[int, int]:
         """The end of every partition of the topic, ours or not."""
         async with _bounded(f"find the ends of {self._topic}", self._settings):

@@ -342,7 +342,16 @@ class Worker:
             await asyncio.sleep(min(WATCH_S, self._settings.stall_timeout_s / 4))
             with suppress(BrokerUnavailableError):
                 self._ends = await self._consumer.end_offsets()
+                await self._skip_gaps()
             self._check(asyncio.get_running_loop().time())
+
+    async def _skip_gaps(self) -> None:
+        """The end of a transaction takes an offset that brings no record: only the position tells."""
+        for partition in self._partitions:
+            if partition.adopted and partition.tracker and not partition.in_hand and self._lag(partition):
+                position = await self._consumer.position(partition.number)
+                if self._partitions.owns(partition) and not self._stopping.is_set():
+                    partition.tracker.reach(position)
 
     def _check(self, now: float) -> None:
         if self._watch.observe(NO_PARTITION, 0, lag=not self._assigned, excused=False, now=now):

@@ -25,9 +25,9 @@ class Metrics:
         registry = self.registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
-        self.records = Counter(
-            "mmsent_records",
-            "Records finished, by what became of them",
+        self.posts = Counter(
+            "mmsent_posts",
+            "Records finished, by what became of them: written, repeat, stale, dead",
             ["outcome"],
             registry=registry,
         )

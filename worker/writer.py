@@ -233,10 +233,10 @@ class Writer:
         now = self._now().timestamp()
         self._metrics.write_rows.observe(len(batch))
         for outcome in result.outcomes:
-            self._metrics.records.labels(outcome.kind).inc()
+            self._metrics.posts.labels(outcome.kind).inc()
         for each in batch:
             if each.failure:
-                self._metrics.records.labels("dead").inc()
+                self._metrics.posts.labels("dead").inc()
             elif each.record.timestamp_ms > 0:
                 self._metrics.latency.observe(max(0.0, now - each.record.timestamp_ms / 1000))
             if each.partition.tracker:
