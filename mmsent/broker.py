@@ -31,6 +31,7 @@ from aiokafka.errors import (
     ConsumerStoppedError,
     IllegalStateError,
     KafkaError,
+    KafkaTimeoutError,
     MessageSizeTooLargeError,
     TopicAlreadyExistsError,
     UnknownTopicOrPartitionError,
@@ -114,7 +115,9 @@ def broker_errors(doing: str, servers: str) -> Iterator[None]:
     except MessageSizeTooLargeError as error:
         raise InvalidMessageError(f"cannot {doing}: the record is too large", stage="publish") from error
     except UnknownTopicOrPartitionError as error:
-        raise BrokerUnavailableError(f"cannot {doing}: no such topic; run: mmsent kafka create") from error
+        raise BrokerUnavailableError(
+            f"cannot {doing}: there is no such topic; run: mmsent kafka create"
+        ) from error
     except (KafkaError, ConsumerStoppedError, TimeoutError, OSError) as error:
         said = str(error) or type(error).__name__
         raise BrokerUnavailableError(
@@ -135,15 +138,21 @@ def _record(raw: Any) -> Record:
     return Record(raw.topic, raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, headers)
 
 
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
+async def _partitions(consumer: AIOKafkaConsumer, topic: str, settings: Settings) -> list[TopicPartition]:
     """All partitions of `topic`; asking for the end of partition 0 makes the client learn them."""
     if not consumer.partitions_for_topic(topic):
-        await consumer.end_offsets([TopicPartition(topic, 0)])
+        try:
+            async with asyncio.timeout(settings.kafka_request_timeout_s / 2):
+                await consumer.end_offsets([TopicPartition(topic, 0)])
+        except (TimeoutError, KafkaTimeoutError):
+            if topic in await consumer.topics():
+                raise
+            raise UnknownTopicOrPartitionError from None
     return [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
 
 
-async def _end_offsets(consumer: AIOKafkaConsumer, topic: str) -> dict[int, int]:
-    ends = await consumer.end_offsets(await _partitions(consumer, topic))
+async def _end_offsets(consumer: AIOKafkaConsumer, topic: str, settings: Settings) -> dict[int, int]:
+    ends = await consumer.end_offsets(await _partitions(consumer, topic, settings))
     return {partition.partition: int(offset) for partition, offset in ends.items()}
 
 
@@ -210,7 +219,7 @@ class PostConsumer:
         try:
             async with _bounded(f"read topic {self._topic}", self._settings, starting=True):
                 await consumer.start()
-                await _partitions(consumer, self._topic)
+                await _partitions(consumer, self._topic, self._settings)
         except (BrokerUnavailableError, asyncio.CancelledError):
             await _stop(consumer, self._settings.kafka_request_timeout_s)
             raise
@@ -290,7 +299,7 @@ class PostConsumer:
     async def end_offsets(self) -> dict[int, int]:
         """The end of every partition of the topic, ours or not."""
         async with _bounded(f"find the ends of {self._topic}", self._settings):
-            return await _end_offsets(self._started, self._topic)
+            return await _end_offsets(self._started, self._topic, self._settings)
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """Commit the next offset of each partition.
@@ -351,7 +360,8 @@ class Publisher:
             acks="all",
             max_batch_size=256 * 1024,
             max_request_size=MAX_MESSAGE_BYTES,
-            request_timeout_ms=_ms(self._settings.kafka_request_timeout_s),
+            # Shorter than our own patience, so that its error, which says more, comes first.
+            request_timeout_ms=_ms(self._settings.kafka_request_timeout_s * 0.8),
         )
         try:
             async with _bounded("publish", self._settings, starting=True):
@@ -442,12 +452,12 @@ class OffsetReader:
     async def end_offsets(self, topic: str) -> dict[int, int]:
         """The end of every partition."""
         async with _bounded(f"find the ends of {topic}", self._settings):
-            return await _end_offsets(self._consumer, topic)
+            return await _end_offsets(self._consumer, topic, self._settings)
 
     async def committed_offsets(self, topic: str) -> dict[int, int]:
         """What the workers' group has committed in every partition; 0 where it has nothing."""
         async with _bounded(f"find what is committed in {topic}", self._settings):
-            partitions = await _partitions(self._consumer, topic)
+            partitions = await _partitions(self._consumer, topic, self._settings)
             return {one.partition: await self._consumer.committed(one) or 0 for one in partitions}
 
 
@@ -470,7 +480,7 @@ class TopicReader:
 
     async def _begin(self) -> None:
         async with _bounded(f"read topic {self._topic}", self._settings):
-            partitions = await _partitions(self._consumer, self._topic)
+            partitions = await _partitions(self._consumer, self._topic, self._settings)
             self._consumer.assign(partitions)
             for partition in partitions:  # "latest" means from now on, not from the first poll on
                 await self._consumer.position(partition)

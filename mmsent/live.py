@@ -36,6 +36,7 @@ class LiveFeed:
         self._settings = settings
         self._clock = clock
         self._closed_until = 0.0
+        self._failing = False
         self.skipped = 0
         try:
             self._redis: Redis = Redis.from_url(
@@ -111,6 +112,11 @@ class LiveFeed:
                 await action()
         except (RedisError, OSError, TimeoutError) as error:
             self._closed_until = self._clock() + self._settings.live_pause_s
-            log.warning("live_feed_unavailable", error=str(error) or type(error).__name__)
+            if not self._failing:
+                log.warning("live_feed_unavailable", error=str(error) or type(error).__name__)
+            self._failing = True
             return False
+        if self._failing:
+            log.info("live_feed_back")
+        self._failing = False
         return True

@@ -445,7 +445,7 @@ async def test_what_cannot_finish_in_time_is_left_to_the_next_owner() -> None:
 
 
 async def test_a_database_that_is_down_does_not_hold_up_a_rebalance() -> None:
-    kafka = MemoryKafka(values("a", 5))
+    kafka = MemoryKafka(values("a", 5), [])
     bench = Bench(kafka)
     async with bench.running():
         await bench.until_done()
@@ -453,8 +453,12 @@ async def test_a_database_that_is_down_does_not_hold_up_a_rebalance() -> None:
         kafka.logs[0] += values("b", 5)
         await bench.until(lambda: bench.worker.database_down)
         async with asyncio.timeout(5):
-            await kafka.rebalance({0})
+            await kafka.rebalance({1})
         bench.store.down = False
+        await bench.until(lambda: bench.worker.ready and not bench.worker.database_down)
+        assert bench.store.rows == {f"a{n}" for n in range(5)}  # the rest is another worker's now
+        assert bench.store.progress[0] == kafka.committed[0] == 5
+        await kafka.rebalance({0})
         await bench.until_done()
     assert len(bench.store.rows) == 10
 
