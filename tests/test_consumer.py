@@ -97,6 +97,7 @@ class MemoryKafka:
         return {number: len(log) for number, log in self.logs.items()}
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
+        await asyncio.sleep(0.01)
         if self.commit_errors:
             raise self.commit_errors.pop(0)
         self.commits.append(dict(offsets))
@@ -360,7 +361,7 @@ async def test_a_full_worker_pauses_and_polls_on() -> None:
 
 async def test_a_database_that_is_down_costs_nothing_but_time() -> None:
     kafka = MemoryKafka(values("a", 100), values("b", 100))
-    bench = Bench(kafka, Settings(max_in_flight=32))
+    bench = Bench(kafka, Settings(write_max_rows=20))
     bench.store.down = True
     async with bench.running():
         await bench.until(lambda: bench.worker.database_down)
@@ -403,6 +404,15 @@ async def test_a_commit_that_fails_is_made_later(error: Exception) -> None:
     assert bench.count("mmsent_commits_failed_total", reason=reason) == 1
 
 
+async def test_an_idle_worker_writes_nothing() -> None:
+    bench = Bench(MemoryKafka(values("a", 3)))
+    async with bench.running():
+        await bench.until_done()
+        attempts, commits = bench.store.attempts, len(bench.kafka.commits)
+        await asyncio.sleep(0.2)
+        assert (bench.store.attempts, len(bench.kafka.commits)) == (attempts, commits)
+
+
 async def test_positions_reset_the_databases_progress_also_backwards() -> None:
     kafka = MemoryKafka(values("a", 5), [])
     bench = Bench(kafka)
@@ -434,6 +444,7 @@ async def test_what_cannot_finish_in_time_is_left_to_the_next_owner() -> None:
     async with bench.running():
         await bench.until(lambda: kafka.committed == {0: 1, 1: 0} and "b" in bench.store.rows)
         await kafka.rebalance({1})
+        await bench.until(lambda: bench.intake.in_hand == 0)  # not worked on any more either
         assert bench.worker.in_hand == 0
         bench.intake.release.set()
         await asyncio.sleep(0.05)

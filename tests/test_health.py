@@ -1,6 +1,7 @@
 """What a worker says of itself."""
 
 import json
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 
 from mmsent.errors import SetupError, StoreUnavailableError
+from worker.__main__ import Sparse
 from worker.health import HealthServer, Heart
 from worker.metrics import Metrics, Reading
 
@@ -76,6 +78,19 @@ async def test_a_port_that_is_taken() -> None:
         second = HealthServer("127.0.0.1", first.port, checks=dict, registry=Metrics().registry)
         with pytest.raises(SetupError, match="choose another MMSENT_HEALTH_PORT"):
             await second.__aenter__()
+
+
+def test_libraries_do_not_flood_the_log() -> None:
+    def line(said: str, at: float) -> logging.LogRecord:
+        record = logging.LogRecord("aiokafka", logging.ERROR, "", 0, said, None, None)
+        record.created = at
+        return record
+
+    sparse = Sparse()
+    assert sparse.filter(line("down", 100))
+    assert not sparse.filter(line("down", 105))
+    assert sparse.filter(line("up", 105))
+    assert sparse.filter(line("down", 110))
 
 
 class DatabaseThatComesAndGoes:

@@ -34,6 +34,7 @@ from worker.intake import Intake, TrackedTopics
 from worker.metrics import Metrics, Reading
 
 LEAVE_S = 10.0  # for closing everything after a failure
+REPEAT_S = 10.0  # between two lines of a library that say the same
 
 log = structlog.get_logger(__name__)
 
@@ -175,6 +176,21 @@ def _readings(worker: Worker, batcher: Batcher, live: LiveFeed, detector: Detect
     )
 
 
+class Sparse(logging.Filter):
+    """Libraries say the same thing once in a while only; of a broker that is down, 30 times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said_at: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        key = (record.name, str(record.msg))
+        fresh = record.created - self._said_at.get(key, 0.0) >= REPEAT_S
+        if fresh:
+            self._said_at[key] = record.created
+        return fresh
+
+
 def configure_logging(settings: Settings) -> None:
     """Everything to stderr: our events as settings say, what libraries find worth a warning likewise."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
@@ -193,6 +209,7 @@ def configure_logging(settings: Settings) -> None:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(Sparse())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
