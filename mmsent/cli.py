@@ -61,6 +61,8 @@ Checkpoint = Annotated[
     Path | None, typer.Option(help="Model checkpoint folder. [env: MMSENT_CHECKPOINT; default: shipped]")
 ]
 
+Data = Annotated[Path, typer.Option(help="Folder with the data sets.")]
+
 
 def _say_version(wanted: bool) -> None:
     if wanted:
@@ -217,6 +219,70 @@ def score(
     from mmsent.commands.score import run
 
     run(_settings(checkpoint=checkpoint, engine=engine), file, source)
+
+
+@app.command()
+def train(
+    *,
+    data: Data,
+    output: Annotated[Path, typer.Option(help="Folder for weights and figures.")] = Path("runs/model"),
+    stage: Annotated[
+        Literal["text", "fusion"] | None,
+        typer.Option(help="One stage alone; fusion needs text first, in the same folder. [default: both]"),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Rounds over the data.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed trains the same model.")] = 0,
+    resume: Annotated[bool, typer.Option(help="Go on where a run that was ended stood.")] = True,
+) -> None:
+    """Train the model; pip install 'mmsent[train]'.
+
+    \b
+    Examples:
+      mmsent train --data data
+      mmsent train --data data --stage text --epochs 2 --output runs/try
+    """
+    from mmsent.commands.model import train
+
+    train(stage, data, output, epochs=epochs, seed=seed, resume=resume)
+
+
+@app.command()
+def export(
+    trained: Annotated[Path, typer.Argument(help="Folder that `mmsent train` wrote.")],
+    data: Data,
+    output: Annotated[Path, typer.Option(help="Folder for the checkpoint.")],
+    name: Annotated[str, typer.Option(help="The checkpoint's name.")] = "default",
+    version: Annotated[int, typer.Option(min=1, help="The checkpoint's version.")] = 1,
+) -> None:
+    """Make a checkpoint of three ONNX parts from trained weights; pip install 'mmsent[train]'.
+
+    \b
+    Examples:
+      mmsent export runs/model --data data --output checkpoint
+      MMSENT_CHECKPOINT=checkpoint mmsent score posts.jsonl
+    """
+    from mmsent.commands.model import export
+
+    export(trained, data, output, name=name, version=version)
+
+
+@app.command()
+def evaluate(
+    data: Data,
+    checkpoint: Checkpoint = None,
+    split: Annotated[str, typer.Option(help="Which posts of the data set.")] = "dev",
+    as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False,
+) -> None:
+    """Judge a checkpoint on labelled posts; pip install 'mmsent[train]'.
+
+    \b
+    Examples:
+      mmsent evaluate --data data
+      mmsent evaluate --data data --checkpoint checkpoint --json
+    """
+    from mmsent.commands.model import evaluate
+
+    evaluate(_settings(checkpoint=checkpoint).checkpoint, data, split=split, as_json=as_json)
 
 
 @kafka.command("create")

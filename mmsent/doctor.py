@@ -1,10 +1,8 @@
 """`mmsent doctor`: does everything that mmsent needs work here, and if not, what to do."""
 
 import asyncio
-import importlib.metadata
 import json
 import os
-import re
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +12,7 @@ from tempfile import TemporaryFile
 
 from mmsent.broker import OffsetReader, check_topics
 from mmsent.commands.console import give
+from mmsent.commands.packages import missing_packages
 from mmsent.embedded.record import DemoRecord, running_demo
 from mmsent.errors import MmsentError, SetupError
 from mmsent.live import LiveFeed
@@ -93,21 +92,6 @@ def _packages() -> Iterator[Finding]:
         missing = missing_packages(extra)
         detail = f"without {', '.join(missing)} no {purpose}; run: pip install 'mmsent[{extra}]'"
         yield Finding(f"[{extra}]", not missing, detail if missing else f"for {purpose}", required=False)
-
-
-def missing_packages(extra: str) -> list[str]:
-    """Distributions that mmsent asks for and that are not installed; `extra` "" = the core."""
-    missing = []
-    for requirement in importlib.metadata.requires("mmsent") or ():
-        marker = re.search(r"extra == ['\"]([^'\"]+)", requirement)
-        if (marker.group(1) if marker else "") != extra:
-            continue
-        name = re.split(r"[\s\[<>=!~;(]", requirement, maxsplit=1)[0]
-        try:
-            importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            missing.append(name)
-    return missing
 
 
 def _checkpoint(settings: Settings) -> str:

@@ -19,6 +19,8 @@ from mmsent.store.schema import upgrade
 
 READY_WITHIN_S = 120.0
 LOOK_S = 0.1
+FETCH_DEADLINE_S = 60.0  # the pictures are our own: a busy machine is no slow stranger
+STALL_TIMEOUT_S = 600.0  # nobody starts this worker again
 
 
 class Stack:
@@ -132,6 +134,9 @@ async def running_stack(
                 "redis_url": redis,
                 "topic_prefix": "",
                 "fetch_allow_private": (pictures.endpoint,),
+                "stall_timeout_s": max(settings.stall_timeout_s, STALL_TIMEOUT_S),
+                "fetch_deadline_s": max(settings.fetch_deadline_s, FETCH_DEADLINE_S),
+                "fetch_max_concurrent_per_host": settings.fetch_max_concurrent,  # one host has them all
                 "health_host": "127.0.0.1",
                 "health_port": free_port(),
                 "dashboard_port": settings.dashboard_port or free_port(),

@@ -1,0 +1,55 @@
+"""`mmsent train`, `export`, `evaluate`: make the model again, and judge it. They need the extra `train`."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from mmsent.commands.console import give, say
+from mmsent.commands.packages import missing_packages
+from mmsent.errors import SetupError
+
+Stage = Literal["text", "fusion"]
+STAGES: tuple[Stage, ...] = ("text", "fusion")
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        missing = ", ".join(missing_packages("train")) or str(error)
+        raise SetupError(f"this needs {missing}; run: pip install 'mmsent[train]'") from error
+
+
+def train(
+    stage: Stage | None, data: Path, output: Path, *, epochs: int | None, seed: int, resume: bool
+) -> None:
+    """Train one stage, or both in order, with a progress bar.
+
+    Raises:
+        InputError: the data or the output folder is not good.
+    """
+    with _extra():
+        from mmsent.training.train import train as train_stage  # noqa: PLC0415  # torch
+    for each in STAGES if stage is None else (stage,):
+        say(f"stage {each} …")
+        train_stage(each, data, output, epochs=epochs, seed=seed, resume=resume)
+    say(f"trained; weights and figures are in {output}")
+
+
+def export(trained: Path, data: Path, output: Path, *, name: str, version: int) -> None:
+    """Write a checkpoint of ONNX parts from trained weights; its figures on stdout."""
+    with _extra():
+        from mmsent.training.export import export as export_parts  # noqa: PLC0415  # torch
+    give(json.dumps(export_parts(trained, data, output, name=name, version=version), indent=2))
+    say(f"a checkpoint is in {output}; use it with MMSENT_CHECKPOINT={output}")
+
+
+def evaluate(checkpoint: Path | None, data: Path, *, split: str, as_json: bool) -> None:
+    """Judge a checkpoint on labelled posts; figures on stdout."""
+    with _extra():
+        from mmsent.training.evaluate import evaluate, render  # noqa: PLC0415  # scikit-learn
+    figures = evaluate(checkpoint, data, split=split)
+    give(json.dumps(figures) if as_json else render(figures))
