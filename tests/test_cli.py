@@ -19,10 +19,13 @@ from mmsent import cli
 from mmsent.broker import Message, Publisher, TopicReader
 from mmsent.commands.alerts import line_of, reachable
 from mmsent.commands.console import printable
+from mmsent.commands.score import row_of
 from mmsent.embedded.record import DemoRecord, claimed, write_record
 from mmsent.embedded.servers import free_port, local_kafka, local_redis
-from mmsent.posts import Alert, Window
+from mmsent.engine.stub import POISON
+from mmsent.posts import Alert, Opinion, ScoredPost, Window
 from mmsent.settings import Settings, settings_table
+from mmsent.sources.sample import draw
 
 ROOT = Path(__file__).parent.parent
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -349,6 +352,54 @@ def test_schema(run: Run, name: str) -> None:
 
 def test_settings(run: Run) -> None:
     assert run("settings").out == settings_table() + "\n"
+
+
+# Scores
+
+
+def test_scores_are_the_same_on_every_run(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MMSENT_ENGINE", "stub")
+    (tmp_path / "sad.jpg").write_bytes(draw("sad", 0))
+    path = tmp_path / "posts.jsonl"
+    lines = [{"id": number, "text": f"post {number}", "image": "sad.jpg"} for number in range(5)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    runs = [run("score", path, "--source", "shop") for _ in range(2)]
+    assert [done.code for done in runs] == [0, 0]
+    first, second = ([json.loads(line) for line in done.out.splitlines()] for done in runs)
+    assert [scored["post_id"] for scored in first] == [f"shop/{number}" for number in range(5)]
+    assert all(scored["image"] and scored["conflict"] is not None for scored in first)
+    for scored in (*first, *second):
+        del scored["scored_at"]
+    assert first == second
+
+
+def test_a_post_that_the_engine_cannot_score(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MMSENT_ENGINE", "stub")
+    path = tmp_path / "posts.jsonl"
+    path.write_text(f'{{"id": 1, "text": "good"}}\n{{"id": 2, "text": "{POISON}"}}\n')
+    done = run("score", path)
+    assert done.code == 1
+    assert [json.loads(line)["post_id"] for line in done.out.splitlines()] == ["posts/1"]
+    assert "posts/2 is left out" in done.err
+    assert "mmsent: 1 of 2 posts could not be scored" in done.err
+
+
+def test_a_row_of_the_table() -> None:
+    opinion = Opinion(label="negative", positive=0.1, neutral=0.2, negative=0.7)
+    scored = ScoredPost(
+        post_id="test/\x1b[2J1",
+        version=0,
+        source="test",
+        created_at=NOON,
+        scored_at=NOON,
+        model="default@1",
+        fused=opinion,
+        text=opinion,
+        image_errors=("timeout",),
+    )
+    assert row_of(scored).split() == ["test/", "[2J1", "negative", "0.70", "negative", "0.70", "timeout"]
 
 
 # Alerts

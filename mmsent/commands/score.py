@@ -1,14 +1,19 @@
 """`mmsent score`: posts of a file to scores, without any server."""
 
 import asyncio
+import os
+import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mmsent.commands.console import give, printable, talk_console
-from mmsent.posts import Opinion, ScoredPost
+from mmsent.commands.console import give, printable, say, talk_console
+from mmsent.errors import EngineError
+from mmsent.posts import Opinion, Post, ScoredPost
 from mmsent.scoring import score_posts
 from mmsent.settings import Settings
 from mmsent.sources.replay import PostFile, open_posts
@@ -21,23 +26,60 @@ def run(settings: Settings, file: Path, source: str | None) -> None:
 
     Raises:
         InputError: the file or the checkpoint is not good.
-        EngineError: the engine fails on a post.
+        EngineError: the engine failed on some posts; they are named, the others are scored.
     """
-    posts = open_posts(file, source)
+    moment = _moment_of(file)
+    posts = open_posts(file, source, now=lambda: moment)
+    failures: list[str] = []
+
+    def failed(post: Post, error: EngineError) -> None:
+        failures.append(post.post_id)
+        say(f"{printable(post.post_id)} is left out: {error}")
+
     if sys.stdout.isatty():
         give(HEADER)
-        asyncio.run(_score(settings, posts, lambda scored: give(row_of(scored))))
+        asyncio.run(_score(settings, posts, lambda scored: give(row_of(scored)), failed))
     else:
-        asyncio.run(_score(settings, posts, lambda scored: give(scored.to_json().decode())))
+        with _bar(len(posts)) as advance:
+            asyncio.run(_score(settings, posts, _give_json, failed, advance))
+    if failures:
+        raise EngineError(f"{len(failures)} of {len(posts)} posts could not be scored")
 
 
-async def _score(settings: Settings, posts: PostFile, put: Callable[[ScoredPost], None]) -> None:
+def _moment_of(file: Path) -> datetime:
+    """When the file was last changed: so its posts are scored the same today and tomorrow.
+
+    Of standard input that is no file, and of a file that is not there, it is now.
+    """
+    with suppress(OSError):
+        status = os.fstat(sys.stdin.fileno()) if str(file) == "-" else file.stat()
+        if stat.S_ISREG(status.st_mode):
+            return datetime.fromtimestamp(status.st_mtime, UTC)
+    return datetime.now(UTC)
+
+
+async def _score(
+    settings: Settings,
+    posts: PostFile,
+    put: Callable[[ScoredPost], None],
+    failed: Callable[[Post, EngineError], None],
+    advance: Callable[[int], None] = lambda _messages: None,
+) -> None:
+    async with aclosing(score_posts(posts, settings, progress=advance, failed=failed)) as scores:
+        async for scored in scores:
+            put(scored)
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[int], None]]:
     columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=talk_console(), transient=True, redirect_stdout=False) as progress:
-        bar = progress.add_task("scoring", total=len(posts))
-        async for scored in score_posts(posts, settings):
-            put(scored)
-            progress.advance(bar)
+        bar = progress.add_task("scoring", total=total)
+        yield lambda messages: progress.advance(bar, messages)
+
+
+def _give_json(scored: ScoredPost) -> None:
+    give(scored.to_json().decode())
 
 
 def row_of(scored: ScoredPost) -> str:
