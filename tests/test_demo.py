@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,27 @@ def test_a_picture_address_of_another_port_of_this_machine_is_refused(home: Path
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=90)
+
+
+def test_with_the_dashboard(home: Path) -> None:
+    pytest.importorskip("streamlit")
+    arguments = [word for word in command("--rate", 20, "--port", 0) if word != "--headless"]
+    process = subprocess.Popen(
+        arguments, env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        wait_for_demo(home, process)
+        record = running_demo(home / "data")
+        assert record is not None
+        assert record.dashboard is not None
+        with urllib.request.urlopen(record.dashboard, timeout=30) as page:  # noqa: S310  # http, as we know
+            assert page.status == 200
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=90)
+    assert process.returncode == 0, err
+    assert f"dashboard: {record.dashboard}" in err
+    assert f"mmsent alerts --data-dir {home / 'data'}" in err
 
 
 # However it ends

@@ -47,15 +47,12 @@ def run(settings: Settings, file: Path, source: str | None) -> None:
 
 
 def _moment_of(file: Path) -> datetime:
-    """When the file was last changed: so its posts are scored the same today and tomorrow.
-
-    Of standard input that is no file, and of a file that is not there, it is now.
-    """
+    """When the file was last changed; 1970 for what comes through a pipe: the same posts, the same scores."""
     with suppress(OSError):
         status = os.fstat(sys.stdin.fileno()) if str(file) == "-" else file.stat()
         if stat.S_ISREG(status.st_mode):
             return datetime.fromtimestamp(status.st_mtime, UTC)
-    return datetime.now(UTC)
+    return datetime.fromtimestamp(0, UTC)
 
 
 async def _score(

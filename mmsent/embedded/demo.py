@@ -1,6 +1,7 @@
 """The demo: start everything, put posts in, watch, end everything."""
 
 import asyncio
+import shlex
 import signal
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
@@ -69,10 +70,19 @@ async def run_demo(settings: Settings, plan: DemoPlan, talk: Talk) -> Summary | 
                 return None
             run = _Run(stack, plan, talk)
             write_record(settings.data_dir, stack.record())
+            _introduce(stack, talk)
             try:
                 return await run.to_the_end(stopping)
             finally:
                 remove_record(settings.data_dir)
+
+
+def _introduce(stack: Stack, talk: Talk) -> None:
+    folder = stack.settings.data_dir
+    if stack.dashboard:
+        talk.say(f"dashboard: {stack.dashboard}")
+    talk.say(f"alerts:    mmsent alerts --data-dir {shlex.quote(str(folder))}")
+    talk.say(f"database and logs: {folder}; Ctrl-C ends the demo")
 
 
 class _Run:

@@ -25,7 +25,7 @@ SUBJECTS = {
     "coffee": ("the corner café", "my espresso", "the new roastery", "office coffee"),
     "football": ("the match", "our goalkeeper", "the second half", "the new coach"),
     "phones": ("my new phone", "the update", "the camera", "battery life"),
-    "garden": ("the garden", "my tomatoes", "the old apple tree", "the balcony"),
+    "garden": ("the garden", "my tomato patch", "the old apple tree", "the balcony"),
 }
 SENTENCES: dict[Label, tuple[str, ...]] = {
     "positive": (
