@@ -84,6 +84,7 @@ class PictureEncoder(ResNet):  # type: ignore[misc]  # torchvision is untyped
     def __init__(self, blocks: tuple[int, int, int, int]) -> None:
         super().__init__(BasicBlock, list(blocks))
         del self.avgpool, self.fc
+        self.eval()
 
     def train(self, mode: bool = True) -> "PictureEncoder":  # torch's own signature
         """Batch statistics stay those of pre-training: `mode` changes nothing."""
@@ -91,14 +92,9 @@ class PictureEncoder(ResNet):  # type: ignore[misc]  # torchvision is untyped
         frozen: PictureEncoder = super().train(mode=False)
         return frozen
 
-    def stem(self, pixel_values: Tensor) -> Tensor:
-        """Everything before `layer4`: (B, 256, S/16, S/16)."""
-        hidden = self.maxpool(self.relu(self.bn1(self.conv1(pixel_values))))
-        stem: Tensor = self.layer3(self.layer2(self.layer1(hidden)))
-        return stem
-
     def forward(self, pixel_values: Tensor) -> Tensor:
-        feature_map: Tensor = self.layer4(self.stem(pixel_values))
+        hidden = self.maxpool(self.relu(self.bn1(self.conv1(pixel_values))))
+        feature_map: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(hidden))))
         return feature_map
 
 
@@ -138,7 +134,7 @@ class FusionModel(nn.Module):
         self.text_encoder = BertModel(_bert_config(config), add_pooling_layer=False)
         self.image_encoder = PictureEncoder(config.image_blocks)
         self.text_head = nn.Linear(config.text_width, len(LABELS))
-        self.image_head = nn.Linear(config.image_width, len(LABELS))
+        self.image_head = nn.Linear(2 * config.image_width, len(LABELS))
         self.text_projection = _projection(config.text_width, config.width)
         self.image_projection = _projection(config.image_width, config.width)
         self.type_embedding = nn.Parameter(torch.randn(2, config.width) * 0.02)
@@ -165,7 +161,7 @@ class FusionModel(nn.Module):
     def read_picture(self, feature_map: Tensor) -> tuple[Tensor, Tensor]:
         """feature_map (B, C, h, w) → image_hidden (B, h·w, D), image_logits (B, 3)."""
         regions = feature_map.flatten(2).transpose(1, 2)
-        return self.image_projection(regions), self.image_head(self.dropout(regions.mean(dim=1)))
+        return self.image_projection(regions), self.image_head(pool_regions(regions))
 
     def encode_image(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
         """pixel_values (B, 3, S, S) → image_hidden (B, R, D), image_logits (B, 3)."""
@@ -204,6 +200,11 @@ class FusionModel(nn.Module):
         image_hidden, image_logits = self.read_picture(feature_map)
         fused_logits, _ = self.fuse(text_hidden, attention_mask, image_hidden, image_mask)
         return {"text": text_logits, "image": image_logits, "fused": fused_logits}
+
+
+def pool_regions(regions: Tensor) -> Tensor:
+    """Regions (B, R, C) → their mean and their maximum (B, 2·C): what fills the picture, what stands out."""
+    return torch.cat([regions.mean(dim=1), regions.amax(dim=1)], dim=1)
 
 
 def _projection(width_in: int, width: int) -> nn.Sequential:

@@ -1,4 +1,4 @@
-"""What the frozen part of the picture encoder sees, computed once and kept on disk."""
+"""What the picture encoder, which is not trained further, sees: computed once and kept on disk."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,10 +19,10 @@ VIEWS = 3  # the picture as it is served, its mirror image, and a random cut of 
 _BATCH = 16
 
 
-def stem_features(
+def picture_maps(
     encoder: PictureEncoder, posts: Sequence[LabelledPost], size: int, view: int, path: Path
 ) -> NDArray[np.float16]:
-    """`layer3`'s maps (N, 256, S/16, S/16) of one view of the posts' pictures, read from `path` if there.
+    """The encoder's maps (N, C, S/32, S/32) of one view of the posts' pictures, read from `path` if there.
 
     View 0 is what serving sees. Raises InputError for a picture that cannot be read.
     """
@@ -42,15 +42,13 @@ def stem_features(
 def _compute(
     encoder: PictureEncoder, posts: Sequence[LabelledPost], size: int, view: int, path: Path
 ) -> None:
-    side = size // 16
-    store = np.lib.format.open_memmap(path, "w+", dtype=np.float16, shape=(len(posts), 256, side, side))
+    side = size // 32
+    store = np.lib.format.open_memmap(path, "w+", dtype=np.float16, shape=(len(posts), 512, side, side))
     starts = range(0, len(posts), _BATCH)
     for start in track(starts, f"pictures, view {view + 1}", console=Console(stderr=True)):
         images = [picture(post, size, view) for post in posts[start : start + _BATCH]]
         with torch.inference_mode():
-            store[start : start + _BATCH] = (
-                encoder.stem(torch.from_numpy(pixel_values(images))).half().numpy()
-            )
+            store[start : start + _BATCH] = encoder(torch.from_numpy(pixel_values(images))).half().numpy()
     store.flush()
 
 

@@ -1,4 +1,4 @@
-"""Stage 2: each head learns its own label of MVSA-Single; first the picture's, then text and fusion."""
+"""Stage 2: text and fusion learn their labels of MVSA-Single over the pictures' fixed maps."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,52 +19,8 @@ LABEL_SMOOTHING = 0.1  # annotators of MVSA-Single often disagree
 _JUDGED_AT_ONCE = 64
 
 
-class PictureTask:
-    """Fine-tunes the last block of the picture encoder, and its head, over cached `layer3` maps."""
-
-    name = "picture"
-
-    def __init__(
-        self,
-        model: FusionModel,
-        views: Sequence[NDArray[np.float16]],
-        labels: Sequence[int],
-        dev_stems: NDArray[np.float16],
-        dev_labels: Sequence[int],
-        *,
-        batch_size: int = 32,
-        rate: float = 2e-4,
-        head_rate: float = 1e-3,
-        seed: int = 0,
-    ) -> None:
-        self.model, self.views, self.dev_stems = model, views, dev_stems
-        self.labels, self.dev_labels = torch.tensor(labels), np.array(dev_labels)
-        self.batch_size, self.rate, self.head_rate, self.seed = batch_size, rate, head_rate, seed
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        return [
-            {"params": list(self.model.image_encoder.layer4.parameters()), "lr": self.rate},
-            {"params": list(self.model.image_head.parameters()), "lr": self.head_rate},
-        ]
-
-    def batches(self, epoch: int) -> list[list[int]]:
-        return length_buckets([0] * len(self.labels), self.batch_size, seed=1_000 * self.seed + epoch)
-
-    def loss(self, batch: list[int]) -> Tensor:
-        feature_map = self.model.image_encoder.layer4(random_views(self.views, batch))
-        _, logits = self.model.read_picture(feature_map)
-        return functional.cross_entropy(
-            logits, self.labels[batch], ignore_index=IGNORED, label_smoothing=LABEL_SMOOTHING
-        )
-
-    def judge(self) -> dict[str, float]:
-        logits = picture_logits(self.model, feature_maps(self.model, self.dev_stems))
-        loss = log_loss(self.dev_labels, softmax(logits))
-        return {"selection": -loss, "log_loss": loss, "accuracy": accuracy(self.dev_labels, logits)}
-
-
 class FusionTask:
-    """Trains the text encoder, its head and the fusion; the pictures' maps are fixed by now.
+    """Trains the text encoder, its head and the fusion; the pictures' maps are fixed.
 
     Every batch carries `texts_per_batch` SemEval texts beside the posts, so that the text head keeps what
     it learned there. Indices below the number of posts are posts, the others SemEval texts.
@@ -175,26 +131,6 @@ def random_views(views: Sequence[NDArray[np.float16]], rows: Sequence[int]) -> T
 def present_mask(image_hidden: Tensor) -> Tensor:
     """A mask (B, R) that says every region is there."""
     return torch.ones(image_hidden.shape[:2], dtype=torch.long)
-
-
-def feature_maps(model: FusionModel, stems: NDArray[np.float16]) -> NDArray[np.float16]:
-    """The picture encoder's last maps (N, C, h, w) from cached `layer3` maps."""
-    with torch.inference_mode():
-        parts = [
-            model.image_encoder.layer4(
-                torch.from_numpy(stems[start : start + _JUDGED_AT_ONCE]).float()
-            ).half()
-            for start in range(0, len(stems), _JUDGED_AT_ONCE)
-        ]
-    maps: NDArray[np.float16] = torch.cat(parts).numpy()
-    return maps
-
-
-def picture_logits(model: FusionModel, maps: NDArray[np.float16]) -> NDArray[np.float32]:
-    """The picture head's logits (N, 3)."""
-    with torch.inference_mode():
-        logits: NDArray[np.float32] = model.read_picture(torch.from_numpy(maps).float())[1].numpy()
-    return logits
 
 
 def all_logits(

@@ -74,6 +74,21 @@ def choose_threshold(
     return max((row for row in rows if row[1]["recall"] >= 0.05), key=lambda row: row[1]["precision"])[0]
 
 
+def out_of_fold_flags(
+    agreeing: NDArray[Any], opposite: NDArray[Any], prevalence: float, least_precision: float, folds: int = 5
+) -> dict[str, float]:
+    """`flag_figures` of thresholds that were chosen without the posts they are applied to."""
+    generator = np.random.default_rng(0)
+    parts = [generator.permutation(np.arange(len(scores)) % folds) for scores in (agreeing, opposite)]
+    over = [np.zeros(len(scores)) for scores in (agreeing, opposite)]
+    for fold in range(folds):
+        kept = [scores[part != fold] for scores, part in zip((agreeing, opposite), parts, strict=True)]
+        threshold = choose_threshold(kept[0], kept[1], prevalence, least_precision)
+        for scores, part, flags in zip((agreeing, opposite), parts, over, strict=True):
+            flags[part == fold] = scores[part == fold] >= threshold
+    return flag_figures(over[0], over[1], 0.5, prevalence)
+
+
 def _pairs(agreeing: NDArray[Any], opposite: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     truth = np.concatenate([np.zeros(len(agreeing), dtype=int), np.ones(len(opposite), dtype=int)])
     return truth, np.concatenate([agreeing, opposite])

@@ -16,15 +16,15 @@ from mmsent.errors import InputError
 from mmsent.model.fusion import FusionConfig, FusionModel
 from mmsent.model.inputs import TextTokenizer
 from mmsent.training.data import LabelledPost, read_posts, read_texts
-from mmsent.training.features import VIEWS, stem_features
+from mmsent.training.features import VIEWS, picture_maps
 from mmsent.training.fit import Schedule, Task, fit
-from mmsent.training.fusion_stage import FusionJudge, FusionTask, PictureTask, feature_maps
+from mmsent.training.fusion_stage import FusionJudge, FusionTask
+from mmsent.training.picture_head import fit_picture_head
 from mmsent.training.text_stage import TextTask, load_minilm, minilm_folder
 
 Stage = Literal["text", "fusion"]
 
 TEXT_EPOCHS = 1
-PICTURE_EPOCHS = 4
 FUSION_EPOCHS = 4
 
 
@@ -112,35 +112,26 @@ def _train_fusion(plan: _Plan, image_weights: Path) -> dict[str, Any]:
     model = FusionModel(plan.config)
     load_weights(model, plan.output / "text.safetensors", "train the text stage first", strict=False)
     load_weights(model.image_encoder, image_weights, "give a ResNet-18 without fc")
-    picture_history, maps = _train_picture(plan, model.eval(), posts)
+    maps = {
+        split: [_maps(plan, model, posts[split], split, view) for view in range(views)]
+        for split, views in (("train", VIEWS), ("dev", 1), ("conflict", 1))
+    }
+    labels = {split: [post.image_label for post in posts[split]] for split in posts}
+    pictures = fit_picture_head(model, maps["train"], labels["train"], maps["dev"][0], labels["dev"])
     judge = FusionJudge(tokenizer, posts["dev"], maps["dev"][0], posts["conflict"], maps["conflict"][0])
     task = FusionTask(model, tokenizer, posts["train"], maps["train"], texts, judge=judge, seed=plan.seed)
     history = plan.fit(task, FUSION_EPOCHS)
     save_file(_contiguous(model), plan.output / "model.safetensors")
     plan.config.save(plan.output / "config.json")
-    figures = {"stage": "fusion", "seed": plan.seed, "picture": picture_history, "fusion": history}
+    figures = {"stage": "fusion", "seed": plan.seed, "picture": pictures, "fusion": history}
     return _record(plan.output / "training.json", figures)
 
 
-def _train_picture(
-    plan: _Plan, model: FusionModel, posts: dict[str, list[LabelledPost]]
-) -> tuple[list[dict[str, Any]], dict[str, list[NDArray[np.float16]]]]:
-    """Figures of each epoch, and the trained encoder's maps of every split and view."""
-    stems = {
-        split: [_stems(plan, model, posts[split], split, view) for view in range(views)]
-        for split, views in (("train", VIEWS), ("dev", 1), ("conflict", 1))
-    }
-    labels = {split: [post.image_label for post in posts[split]] for split in posts}
-    task = PictureTask(model, stems["train"], labels["train"], stems["dev"][0], labels["dev"], seed=plan.seed)
-    history = plan.fit(task, PICTURE_EPOCHS)
-    return history, {split: [feature_maps(model, view) for view in stems[split]] for split in stems}
-
-
-def _stems(
+def _maps(
     plan: _Plan, model: FusionModel, posts: list[LabelledPost], split: str, view: int
 ) -> NDArray[np.float16]:
     path = plan.output / "features" / f"{split}-{view}.npy"
-    return stem_features(model.image_encoder, posts, plan.config.image_size, view, path)
+    return picture_maps(model.image_encoder, posts, plan.config.image_size, view, path)
 
 
 def _make_folder(folder: Path) -> None:

@@ -1,0 +1,245 @@
+"""`mmsent export`: trained weights to a checkpoint of three small ONNX parts that needs no torch."""
+
+import contextlib
+import json
+import logging
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import nncf
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from mmsent.engine.openvino import OpenVinoEngine
+from mmsent.errors import InputError
+from mmsent.model.checkpoint import PART_FILES, TOKENIZER_FILE, CheckpointConfig, file_hash, load_checkpoint
+from mmsent.model.fusion import FusionModel
+from mmsent.model.inputs import TextTokenizer, pad_tokens, pixel_values, softmax
+from mmsent.training.card import model_card
+from mmsent.training.data import LabelledPost, read_posts
+from mmsent.training.evaluate import HEADS, first_threshold, judge, predict
+from mmsent.training.features import picture
+from mmsent.training.text_stage import minilm_folder, token_tensors
+from mmsent.training.train import load_trained
+
+CALIBRATION_TEXTS = 200
+CALIBRATION_PICTURES = 120
+PARITY_POSTS = 64
+
+
+def export(
+    trained: Path, data: Path, output: Path, *, name: str = "default", version: int = 1
+) -> dict[str, Any]:
+    """Write the checkpoint `name@version` to the folder `output`; returns its figures.
+
+    Text and picture part are quantised to int8 (weights and activations) with statistics of MVSA's training
+    posts; the fusion part stays float32. The conflict threshold is chosen on `dev` and `conflict`. The folder
+    appears only when it is complete.
+
+    Raises:
+        InputError: no trained model, no data, or `output` holds something else than a checkpoint.
+    """
+    if output.exists() and (
+        not output.is_dir() or (any(output.iterdir()) and not (output / "config.json").exists())
+    ):
+        raise InputError(f"{output} exists and is no checkpoint: give another folder")
+    model = load_trained(trained)
+    posts = {split: read_posts(data, split) for split in ("train", "dev", "conflict")}
+    partial = output.with_name(output.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    shutil.copyfile(minilm_folder() / TOKENIZER_FILE, partial / TOKENIZER_FILE)
+    export_parts(model, partial)
+    quantise_parts(model, partial, posts["train"])
+    figures = _finish(model, partial, posts, name, version)
+    shutil.rmtree(output, ignore_errors=True)
+    partial.rename(output)
+    return figures
+
+
+def _finish(
+    model: FusionModel, folder: Path, posts: dict[str, list[LabelledPost]], name: str, version: int
+) -> dict[str, Any]:
+    write_config(model, folder, name, version, conflict_threshold=1.0)
+    with OpenVinoEngine(load_checkpoint(folder)) as engine:
+        threshold = first_threshold(predict(engine, posts["dev"]), predict(engine, posts["conflict"]))
+        engine.conflict_threshold = threshold
+        figures = judge(engine, posts["dev"], posts["conflict"])
+        figures["parity"] = parity(model, engine, posts["dev"][:PARITY_POSTS])
+    write_config(model, folder, name, version, threshold)
+    figures["megabytes"] = {
+        part: round((folder / file).stat().st_size / 1e6, 1) for part, file in PART_FILES.items()
+    }
+    (folder / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
+    (folder / "README.md").write_text(model_card(figures))
+    return figures
+
+
+def write_config(
+    model: FusionModel, folder: Path, name: str, version: int, conflict_threshold: float
+) -> None:
+    """`config.json` over the parts and tokenizer that lie in `folder`."""
+    config = CheckpointConfig(
+        name=name,
+        version=version,
+        image_size=model.config.image_size,
+        max_length=model.config.max_length,
+        conflict_threshold=conflict_threshold,
+        languages=("en",),
+        files={file: file_hash(folder / file) for file in (*PART_FILES.values(), TOKENIZER_FILE)},
+    )
+    (folder / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
+
+
+def export_parts(model: FusionModel, folder: Path) -> None:
+    """Write `text.onnx`, `image.onnx` and `fusion.onnx` in float32."""
+    with _quiet():
+        for part, file in PART_FILES.items():
+            onnx.save(_stripped(_to_onnx(model.eval(), folder / file, part)), folder / file)
+
+
+def quantise_parts(model: FusionModel, folder: Path, posts: Sequence[LabelledPost]) -> None:
+    """Turn text and picture part into int8, weights and activations, with statistics of `posts`."""
+    texts = _text_inputs(model, posts[:CALIBRATION_TEXTS])
+    images = _image_inputs(model, posts[:CALIBRATION_PICTURES])
+    with _quiet():
+        for path, inputs, kind in (
+            (folder / PART_FILES["text"], texts, nncf.ModelType.TRANSFORMER),
+            (folder / PART_FILES["image"], images, None),
+        ):
+            onnx.save(_stripped(_quantise(onnx.load(path), inputs, kind)), path)
+
+
+def parity(model: FusionModel, engine: OpenVinoEngine, posts: Sequence[LabelledPost]) -> dict[str, Any]:
+    """How far the parts' opinions lie from torch's: greatest difference, share of equal labels."""
+    figures: dict[str, Any] = {}
+    requests = [picture(post, engine.image_size, view=0) for post in posts]
+    input_ids, attention_mask = token_tensors(engine.encode([post.text for post in posts]))
+    with torch.inference_mode():
+        feature_map = model.image_encoder(torch.from_numpy(pixel_values(requests)))
+        mask = torch.ones(len(posts), feature_map.shape[2] * feature_map.shape[3], dtype=torch.long)
+        logits = model(input_ids, attention_mask, feature_map, mask)
+    predictions = predict(engine, posts)
+    for head in HEADS:
+        pairs = [
+            (softmax(row[None])[0], (opinion.positive, opinion.neutral, opinion.negative))
+            for row, prediction in zip(logits[head].numpy(), predictions, strict=True)
+            if (opinion := getattr(prediction, head)) is not None
+        ]
+        expected, found = (np.array(side) for side in zip(*pairs, strict=True))
+        figures[head] = {
+            "greatest_difference": float(np.abs(expected - found).max()),
+            "equal_labels": float((expected.argmax(axis=1) == found.argmax(axis=1)).mean()),
+        }
+    return figures
+
+
+class _Part(nn.Module):
+    """One of the model's methods as a module of its own."""
+
+    def __init__(self, model: FusionModel, method: str) -> None:
+        super().__init__()
+        self.model, self.method = model, method
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        outputs: tuple[Tensor, Tensor] = getattr(self.model, self.method)(*inputs)
+        return outputs
+
+
+_BATCH, _TOKENS, _REGIONS = (torch.export.Dim(name) for name in ("batch", "tokens", "regions"))
+_WORDS = {0: _BATCH, 1: _TOKENS}
+_SIGNATURES: dict[str, tuple[str, dict[str, dict[int, Any]], tuple[str, str]]] = {
+    "text": ("encode_text", {"input_ids": _WORDS, "attention_mask": _WORDS}, ("text_hidden", "text_logits")),
+    "image": ("encode_image", {"pixel_values": {0: _BATCH}}, ("image_hidden", "image_logits")),
+    "fusion": (
+        "fuse",
+        {
+            "text_hidden": _WORDS,
+            "attention_mask": _WORDS,
+            "image_hidden": {0: _BATCH, 1: _REGIONS},
+            "image_mask": {0: _BATCH, 1: _REGIONS},
+        },
+        ("fused_logits", "weights"),
+    ),
+}
+
+
+def _to_onnx(model: FusionModel, path: Path, part: str) -> onnx.ModelProto:
+    method, inputs, outputs = _SIGNATURES[part]
+    examples = _examples(model)
+    torch.onnx.export(
+        _Part(model, method).eval(),
+        tuple(examples[name] for name in inputs),
+        path,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+        input_names=[*inputs],
+        output_names=[*outputs],
+        dynamic_shapes=(tuple(inputs.values()),),
+    )
+    return onnx.load(path)
+
+
+def _examples(model: FusionModel) -> dict[str, Tensor]:
+    size, width = model.config.image_size, model.config.width
+    regions = (size // 32) ** 2
+    return {
+        "input_ids": torch.ones(3, 12, dtype=torch.long),
+        "attention_mask": torch.ones(3, 12, dtype=torch.long),
+        "pixel_values": torch.zeros(3, 3, size, size),
+        "text_hidden": torch.zeros(3, 12, width),
+        "image_hidden": torch.zeros(3, regions, width),
+        "image_mask": torch.ones(3, regions, dtype=torch.long),
+    }
+
+
+def _text_inputs(model: FusionModel, posts: Sequence[LabelledPost]) -> list[dict[str, Any]]:
+    tokenizer = TextTokenizer(minilm_folder() / TOKENIZER_FILE, model.config.max_length)
+    encoded = tokenizer.encode([post.text for post in posts])
+    return [dict(zip(("input_ids", "attention_mask"), pad_tokens([ids]), strict=True)) for ids in encoded]
+
+
+def _image_inputs(model: FusionModel, posts: Sequence[LabelledPost]) -> list[dict[str, Any]]:
+    size = model.config.image_size
+    return [{"pixel_values": pixel_values([picture(post, size, view=0)])} for post in posts]
+
+
+def _quantise(
+    model: onnx.ModelProto, inputs: Sequence[dict[str, Any]], kind: nncf.ModelType | None
+) -> onnx.ModelProto:
+    """Post-training quantisation to int8; 200 tweets or 120 pictures fix the ranges well enough."""
+    quantised: onnx.ModelProto = nncf.quantize(
+        model,
+        nncf.Dataset(inputs),
+        model_type=kind,
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(inputs),
+    )
+    return quantised
+
+
+def _stripped(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Without what exporters note beside the graph: source lines and paths of the machine it was made on."""
+    for item in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        item.ClearField("doc_string")
+        item.ClearField("metadata_props")
+    for item in (*model.graph.input, *model.graph.output):
+        item.ClearField("metadata_props")
+    model.graph.ClearField("value_info")
+    return model
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Exporters' warnings are about their own future; their progress bars go to stderr with ours."""
+    nncf.set_log_level(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
+        warnings.simplefilter("ignore")
+        yield

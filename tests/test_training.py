@@ -1,0 +1,323 @@
+"""Training, export and evaluation on a tiny generated data set, and resuming after a kill."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch", reason="needs the extra `train`")
+pytest.importorskip("nncf", reason="needs the extra `train`")
+
+from safetensors.torch import save_file  # noqa: E402  after the skip
+
+from mmsent.engine.base import ScoringRequest  # noqa: E402  after the skip
+from mmsent.engine.openvino import OpenVinoEngine  # noqa: E402  after the skip
+from mmsent.errors import InputError  # noqa: E402  after the skip
+from mmsent.model.checkpoint import load_checkpoint  # noqa: E402  after the skip
+from mmsent.model.fusion import FusionConfig, FusionModel, PictureEncoder  # noqa: E402  after the skip
+from mmsent.training.data import IGNORED, length_buckets, read_jsonl, read_posts, read_texts  # noqa: E402
+from mmsent.training.evaluate import evaluate, render  # noqa: E402  after the skip
+from mmsent.training.export import export, export_parts, parity, write_config  # noqa: E402  after the skip
+from mmsent.training.fit import Schedule, fit  # noqa: E402  after the skip
+from mmsent.training.metrics import (  # noqa: E402  after the skip
+    accuracy,
+    choose_threshold,
+    conflict_auroc,
+    flag_figures,
+    log_loss,
+    out_of_fold_flags,
+)
+from mmsent.training.text_stage import minilm_folder  # noqa: E402  after the skip
+from mmsent.training.train import load_trained, train  # noqa: E402  after the skip
+
+WORDS = {"positive": "lovely great happy", "neutral": "meeting at noon", "negative": "awful sad broken"}
+COLOURS = {"positive": (250, 220, 40), "neutral": (128, 128, 128), "negative": (40, 10, 10)}
+SPLITS = {"train": 24, "dev": 9, "conflict": 6}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both data sets in small: colour and words give the label away."""
+    folder = tmp_path_factory.mktemp("data")
+    write_texts(folder / "semeval2017-task4a")
+    write_posts(folder / "mvsa-single")
+    return folder
+
+
+def write_texts(folder: Path) -> None:
+    folder.mkdir()
+    for split, count in (("train", 30), ("dev", 9)):
+        rows = [{"text": f"{WORDS[name]} {n}", "label": name} for n in range(count // 3) for name in WORDS]
+        (folder / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+
+def write_posts(folder: Path) -> None:
+    (folder / "images").mkdir(parents=True)
+    rows: list[dict[str, Any]] = []
+    for split, count in SPLITS.items():
+        for number in range(count):
+            name = [*WORDS][number % 3]
+            felt = {"positive": "negative", "negative": "positive"}.get(name, name)
+            image_label = felt if split == "conflict" else name
+            path = f"images/{split}-{number}.png"
+            Image.new("RGB", (90, 70), COLOURS[image_label]).save(folder / path)
+            rows.append(
+                {"id": f"{split}-{number}", "split": split, "text": f"{WORDS[name]} {number}", "image": path}
+                | {"label": None if split == "conflict" else name}
+                | {"text_label": name, "image_label": image_label}
+            )
+    (folder / "posts.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("trained")
+    weights = output / "resnet.safetensors"
+    torch.manual_seed(0)
+    save_file(PictureEncoder(FusionConfig.tiny().image_blocks).state_dict(), weights)
+    train("text", data, output, config=FusionConfig.tiny())
+    train("fusion", data, output, image_weights=weights, epochs=2, config=FusionConfig.tiny())
+    return output
+
+
+@pytest.fixture(scope="module")
+def float_parts(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("parts")
+    export_parts(load_trained(trained), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoint(
+    trained: Path, data: Path, float_parts: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    def copy_parts(_model: FusionModel, folder: Path) -> None:
+        shutil.copytree(float_parts, folder, dirs_exist_ok=True)
+
+    folder = tmp_path_factory.mktemp("exported") / "small"
+    with pytest.MonkeyPatch.context() as patch:  # writing the parts is slow: once is enough
+        patch.setattr("mmsent.training.export.export_parts", copy_parts)
+        export(trained, data, folder, name="small", version=2)
+    return folder
+
+
+def test_training_leaves_a_record(trained: Path) -> None:
+    record = json.loads((trained / "training.json").read_text())
+    assert [row["epoch"] for row in record["fusion"]] == [0, 1]
+    assert {"fused_accuracy", "conflict_auroc"} <= record["fusion"][0].keys()
+
+
+def test_a_finished_run_is_not_run_again(trained: Path, data: Path) -> None:
+    before = torch.load(trained / "text.state.pt", weights_only=True)["random"]
+    train("text", data, trained, config=FusionConfig.tiny())
+    assert torch.equal(torch.load(trained / "text.state.pt", weights_only=True)["random"], before)
+
+
+def test_fusion_without_text_stage_says_so(data: Path, trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="text stage first"):
+        train(
+            "fusion",
+            data,
+            tmp_path,
+            image_weights=trained / "resnet.safetensors",
+            config=FusionConfig.tiny(),
+        )
+
+
+def test_export_is_a_checkpoint(checkpoint: Path, data: Path) -> None:
+    loaded = load_checkpoint(checkpoint)
+    assert loaded.model_id == "small@2"
+    assert {path.name for path in checkpoint.iterdir()} == {
+        *("config.json", "metrics.json", "README.md", "tokenizer.json"),
+        *("text.onnx", "image.onnx", "fusion.onnx"),
+    }
+    figures = evaluate(checkpoint, data)
+    assert figures["posts"] == SPLITS["dev"]
+    assert f"{figures['heads']['fused']['own']['accuracy']:.3f}" in render(figures)
+
+
+def test_no_part_names_a_place_of_this_machine(checkpoint: Path, trained: Path) -> None:
+    root = str(Path(__file__).parent.parent).encode()
+    for path in checkpoint.iterdir():
+        content = path.read_bytes()
+        assert root not in content
+        assert str(trained).encode() not in content
+        assert b"site-packages" not in content
+
+
+def test_float_parts_agree_with_torch(float_parts: Path, trained: Path, data: Path, tmp_path: Path) -> None:
+    model, folder = load_trained(trained), tmp_path / "float"
+    shutil.copytree(float_parts, folder)
+    shutil.copy(minilm_folder() / "tokenizer.json", folder)
+    write_config(model, folder, "float", 1, conflict_threshold=0.5)
+    with OpenVinoEngine(load_checkpoint(folder), threads=1) as engine:
+        figures = parity(model, engine, read_posts(data, "dev"))
+    assert {head: row["equal_labels"] for head, row in figures.items()} == {
+        "text": 1.0,
+        "image": 1.0,
+        "fused": 1.0,
+    }
+    assert max(row["greatest_difference"] for row in figures.values()) < 1e-3
+
+
+def test_int8_parts_are_small(checkpoint: Path, float_parts: Path) -> None:
+    for part in ("text.onnx", "image.onnx"):
+        assert (checkpoint / part).stat().st_size < 0.45 * (float_parts / part).stat().st_size
+
+
+def test_opinions_of_the_parts_stand_alone(checkpoint: Path) -> None:
+    """Through the exported parts too, a text's opinion is the same with no, any or another picture."""
+    with OpenVinoEngine(load_checkpoint(checkpoint), threads=1) as engine:
+        generator = np.random.default_rng(0)
+        one, other = generator.integers(0, 256, (2, engine.image_size, engine.image_size, 3), dtype=np.uint8)
+        alone, with_one, with_other, picture_only, other_text = engine.score(
+            [
+                ScoringRequest("a sad day", None),
+                ScoringRequest("a sad day", one),
+                ScoringRequest("a sad day", other),
+                ScoringRequest(None, one),
+                ScoringRequest("such a lovely and long morning", one),
+            ]
+        )
+    assert alone.text == with_one.text == with_other.text
+    assert with_one.image == picture_only.image == other_text.image
+    assert with_one.fused != with_other.fused
+    assert with_one.image != with_other.image
+
+
+def test_export_keeps_what_is_no_checkpoint(trained: Path, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="no checkpoint"):
+        export(trained, data, tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+class KilledError(Exception):
+    """Stands for a kill between two steps."""
+
+
+class NoisyLine:
+    """A task whose loss depends on torch's random state, as dropout does."""
+
+    name = "line"
+
+    def __init__(self, killed_at: int | None = None) -> None:
+        torch.manual_seed(5)
+        self.model = torch.nn.Linear(3, 1)
+        self.data = torch.randn(16, 3)
+        self.left = killed_at
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return [{"params": list(self.model.parameters()), "lr": 0.1}]
+
+    def batches(self, epoch: int) -> list[list[int]]:
+        return length_buckets([1] * len(self.data), 4, seed=epoch)
+
+    def loss(self, batch: list[int]) -> Any:
+        if self.left is not None:
+            if self.left == 0:
+                raise KilledError
+            self.left -= 1
+        noisy = torch.nn.functional.dropout(self.data[batch], 0.5)
+        return (self.model(noisy) - 1).square().mean()
+
+    def judge(self) -> dict[str, float]:
+        return {"selection": -float((self.model(self.data) - 1).square().mean())}
+
+
+@pytest.mark.parametrize("killed_at", [1, 5, 8, 11])
+def test_a_killed_run_ends_with_the_same_weights(tmp_path: Path, killed_at: int) -> None:
+    schedule = Schedule(epochs=3, snapshot_steps=2)
+    whole = NoisyLine()
+    history = fit(whole, schedule, tmp_path / "whole")
+    with pytest.raises(KilledError):
+        fit(NoisyLine(killed_at), schedule, tmp_path / "killed")
+    resumed = NoisyLine()
+    assert fit(resumed, schedule, tmp_path / "killed") == history
+    assert torch.equal(resumed.model.weight, whole.model.weight)
+
+
+def test_a_run_of_other_arguments_is_not_resumed(tmp_path: Path) -> None:
+    fit(NoisyLine(), Schedule(epochs=1), tmp_path)
+    with pytest.raises(InputError, match="other arguments"):
+        fit(NoisyLine(), Schedule(epochs=2), tmp_path)
+    assert len(fit(NoisyLine(), Schedule(epochs=2), tmp_path, resume=False)) == 2
+
+
+def test_labels_are_read(data: Path) -> None:
+    assert [text.label for text in read_texts(data, "train")[:3]] == [0, 1, 2]
+    post = read_posts(data, "conflict")[0]
+    assert (post.label, post.text_label, post.image_label) == (IGNORED, 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [("{", ":2 is not JSON"), ("[]", ":2 is not a JSON object"), ("\xff", ":2 is not JSON")],
+)
+def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "posts.jsonl"
+    path.write_text('{"id": "1"}\n' + line)
+    with pytest.raises(InputError, match=message):
+        read_jsonl(path)
+
+
+def test_missing_data_says_what_to_give(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="folder that holds the data sets"):
+        read_texts(tmp_path, "train")
+
+
+def test_an_unknown_label_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "semeval2017-task4a").mkdir()
+    (tmp_path / "semeval2017-task4a" / "dev.jsonl").write_text('{"id": "7", "text": "x", "label": "happy"}')
+    with pytest.raises(InputError, match="'happy' in 'label'"):
+        read_texts(tmp_path, "dev")
+
+
+def test_batches_hold_everything_once_and_like_lengths_together() -> None:
+    lengths = [length % 40 for length in range(1_000)]
+    batches = length_buckets(lengths, 10, seed=3)
+    assert sorted(index for batch in batches for index in batch) == list(range(1_000))
+    assert batches == length_buckets(lengths, 10, seed=3)
+    assert batches != length_buckets(lengths, 10, seed=4)
+    padding = sum(max(lengths[index] for index in batch) * len(batch) for batch in batches) / sum(lengths)
+    assert padding < 1.1
+
+
+def test_figures_leave_out_rows_without_label() -> None:
+    labels = np.array([0, 2, IGNORED])
+    opinions = np.array([[0.5, 0.3, 0.2], [0.6, 0.3, 0.1], [0.1, 0.1, 0.8]])
+    assert accuracy(labels, opinions) == 0.5
+    assert log_loss(labels, opinions) == pytest.approx(-(np.log(0.5) + np.log(0.1)) / 2)
+
+
+def test_flags_at_another_prevalence_follow_bayes() -> None:
+    agreeing, opposite = np.array([0.1, 0.2, 0.3, 0.9]), np.array([0.8, 0.95])
+    figures = flag_figures(agreeing, opposite, 0.85, prevalence=0.1)
+    assert figures["recall"] == 0.5
+    assert figures["flag_rate"] == pytest.approx(0.1 * 0.5 + 0.9 * 0.25)
+    assert figures["precision"] == pytest.approx(0.05 / 0.275)
+    assert conflict_auroc(agreeing, opposite) == pytest.approx(7 / 8)
+
+
+def test_the_threshold_reaches_the_precision_with_the_greatest_recall() -> None:
+    generator = np.random.default_rng(0)
+    agreeing, opposite = generator.beta(2, 6, 400), generator.beta(4, 4, 200)
+    threshold = choose_threshold(agreeing, opposite, prevalence=0.07, least_precision=0.3)
+    chosen = flag_figures(agreeing, opposite, threshold, 0.07)
+    assert chosen["precision"] >= 0.3
+    assert all(
+        flag_figures(agreeing, opposite, value, 0.07)["precision"] < 0.3
+        or flag_figures(agreeing, opposite, value, 0.07)["recall"] <= chosen["recall"]
+        for value in np.linspace(0, 1, 101)
+    )
+
+
+def test_out_of_fold_flags_do_not_profit_from_noise() -> None:
+    """On scores without any information precision falls back to the prevalence."""
+    generator = np.random.default_rng(1)
+    figures = out_of_fold_flags(generator.random(2_000), generator.random(1_000), 0.1, least_precision=0.3)
+    assert figures["precision"] < 0.2
