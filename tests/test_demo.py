@@ -185,13 +185,20 @@ def test_a_second_run_counts_its_own_posts(home: Path) -> None:
 
 
 def test_the_sample_for_a_while(home: Path) -> None:
-    done = demo(environment(home), "--for", 3, "--rate", 20)
+    """Into the data folder, also where the environment names the database and the broker of real work."""
+    elsewhere = {
+        "MMSENT_DATABASE_URL": f"sqlite:///{home / 'real.db'}",
+        "MMSENT_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "MMSENT_TOPIC_PREFIX": "real.",
+    }
+    done = demo(environment(home, **elsewhere), "--for", 3, "--rate", 20)
     assert done.returncode == 0, done.stderr
     posts, scored, *_ = (line.split() for line in done.stdout.splitlines())
     assert (posts[0], scored[0]) == ("posts", "scored")
     assert posts[1] == scored[1]
     assert 20 <= int(posts[1]) <= 80
     assert rows(home, "SELECT count(*) FROM posts WHERE image_errors != '[]'") == [(0,)]
+    assert not (home / "real.db").exists()
 
 
 def test_a_file_larger_than_the_broker_keeps(home: Path) -> None:

@@ -62,6 +62,7 @@ async def run_demo(settings: Settings, plan: DemoPlan, talk: Talk) -> Summary | 
         SetupError: something cannot be started.
         ProgramEndedError: the worker or the dashboard ended by itself.
     """
+    settings = settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
     stopping = asyncio.Event()
     stacks: list[Stack] = []
     with _signals(stopping, stacks), claimed(settings.data_dir):

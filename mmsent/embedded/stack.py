@@ -123,7 +123,11 @@ class ProgramEndedError(MmsentError):
 async def running_stack(
     settings: Settings, *, headless: bool, started: Callable[[Stack], None]
 ) -> AsyncIterator[Stack]:
-    """The stack for as long as the block runs. `started` is told before it is ready."""
+    """The stack for as long as the block runs. `started` is told before it is ready.
+
+    Its database is the data folder's, whatever the settings say: made-up posts belong in no other.
+    """
+    settings = settings.model_copy(update={"database_url": ""})
     with ExitStack() as servers:
         kafka = servers.enter_context(local_kafka())
         redis = servers.enter_context(local_redis())
