@@ -202,11 +202,11 @@ def test_the_sample_for_a_while(home: Path) -> None:
 
 
 def test_a_file_larger_than_the_broker_keeps(home: Path) -> None:
-    """12 MB of posts: far more than the room, and more than a partition would keep of what nobody reads."""
-    posts = write_posts(home / "files", 3000, pad="x" * 4000)
+    """32 MB of posts: 8 MB a partition, which would keep the newest 5 MB of what nobody has read."""
+    posts = write_posts(home / "files", 800, pad="x " * 20_000)
     done = demo(environment(home), "--posts", posts, "--rate", 0, "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["scored"] == 3000
+    assert json.loads(done.stdout)["scored"] == 800
 
 
 def test_a_picture_address_of_another_port_of_this_machine_is_refused(home: Path) -> None:
