@@ -261,6 +261,23 @@ def test_no_kafka(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert "Kafka at 127.0.0.1" in done.complaint
 
 
+@pytest.mark.parametrize(
+    ("command", "module"),
+    [
+        (["train", "--data", "x"], "train"),
+        (["export", "x", "--data", "x", "--output", "y"], "export"),
+        (["evaluate", "--data", "x"], "evaluate"),
+    ],
+)
+def test_without_the_extra(
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: list[str], module: str
+) -> None:
+    monkeypatch.setitem(sys.modules, f"mmsent.training.{module}", None)  # as if an import in it failed
+    done = run(*command)
+    assert done.code == 4
+    assert "pip install 'mmsent[train]'" in done.complaint
+
+
 def test_no_checkpoint(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MMSENT_CHECKPOINT", str(tmp_path / "none"))
     done = run("demo", "--headless")
