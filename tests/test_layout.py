@@ -13,8 +13,18 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     ("errors", "posts", "settings"),
     ("images", "model", "offsets", "batching", "topics", "trends", "store.tables", "broker", "live"),
-    ("alerts", "store.migrations", "store.schema", "store.rows", "store.writes", "store.reads", "store.edits")
-    + ("engine", "sources"),
+    (
+        *(
+            "alerts",
+            "store.migrations",
+            "store.schema",
+            "store.rows",
+            "store.writes",
+            "store.reads",
+            "store.edits",
+        ),
+        *("engine", "sources"),
+    ),
     ("pipeline", "scoring", "detector", "training"),
     ("embedded", "commands", "doctor", "cli", "worker", "dashboard"),
 )
