@@ -642,7 +642,6 @@ async def test_the_last_revisions_are_published_on_shutdown(house: House) -> Non
     assert [alert.count for alert in house.broker.alerts] == [1, 2]
 
 
-@pytest.mark.xfail(reason="the store opens no connection just for reading yet", strict=True)
 async def test_a_detector_with_nothing_to_do_does_not_lock_sqlite(tmp_path: Path) -> None:
     path = tmp_path / "mmsent.db"
     upgrade(f"sqlite:///{path}")

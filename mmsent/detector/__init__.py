@@ -162,7 +162,7 @@ class Detector:
             exists(select(outbox.c.id)),
             select(detector.c.watermark).where(detector.c.id == 1).scalar_subquery(),
         )
-        async with self._store.transaction() as connection:
+        async with self._store.reading() as connection:
             conflicts, revisions, records, watermark = (await connection.execute(questions)).one()
             rows = await connection.execute(select(progress.c.partition, progress.c.next_offset))
             progressed = {row.partition: row.next_offset for row in rows}

@@ -64,7 +64,7 @@ class Outbox:
         Raises:
             BrokerUnavailableError: Kafka has not taken all of it.
         """
-        async with self._store.transaction() as connection:
+        async with self._store.reading() as connection:
             chosen = select(outbox).order_by(outbox.c.id).limit(PAGE)
             records = (await connection.execute(chosen)).all()
         keys: dict[tuple[str, str], list[Record]] = {}

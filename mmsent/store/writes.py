@@ -87,17 +87,15 @@ class Store:
         file = sqlite_file(self._url)
         if file is not None and not file.exists():
             raise SetupError(f"there is no database at {file}; run: mmsent db upgrade")
-        with database_errors():
-            async with self._engine.connect() as connection:
-                require_head(await connection.run_sync(current_revision))
+        async with self.reading() as connection:
+            require_head(await connection.run_sync(current_revision))
 
     async def close(self) -> None:
         await self._engine.dispose()
 
     async def ping(self) -> None:
-        with database_errors():
-            async with self._engine.connect() as connection:
-                await connection.execute(text("SELECT 1"))
+        async with self.reading() as connection:
+            await connection.execute(text("SELECT 1"))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -106,6 +104,13 @@ class Store:
             async with self._engine.begin() as connection:
                 if connection.dialect.name == "sqlite":
                     await connection.exec_driver_sql("BEGIN IMMEDIATE")
+                yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that only looks; on SQLite it takes no lock that a writer would wait for."""
+        with database_errors():
+            async with self._engine.connect() as connection:
                 yield connection
 
     async def write(self, batch: Sequence[Item], progress: Mapping[int, int], now: datetime) -> WriteResult:
