@@ -6,9 +6,12 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from sqlalchemy import create_engine, make_url, text
 
 
 def free_port() -> int:
@@ -46,6 +49,23 @@ def postgres(binaries: Path) -> Iterator[str]:
             run([*control, "-m", "immediate", "stop"])
     finally:
         shutil.rmtree(folder)
+
+
+@contextmanager
+def postgres_schema(server: str) -> Iterator[str]:
+    """An empty schema of our own on a PostgreSQL server; yields the URL that leads into it."""
+    name = f"mmsent_test_{uuid.uuid4().hex[:12]}"
+    engine = create_engine(make_url(server).set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {name}"))
+    yield (
+        make_url(server)
+        .update_query_dict({"options": f"-csearch_path={name}"})
+        .render_as_string(hide_password=False)
+    )
+    with engine.begin() as connection:
+        connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
+    engine.dispose()
 
 
 def run(command: list[str]) -> None:

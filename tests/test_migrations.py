@@ -1,10 +1,8 @@
-"""The schema: made, upgraded, checked, on SQLite and, where MMSENT_TEST_POSTGRES_URL is set, PostgreSQL."""
+"""The schema: made, upgraded, checked, on SQLite and, where there is one, on PostgreSQL."""
 
-import os
 import sqlite3
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -13,13 +11,14 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, make_url, select, text
+from sqlalchemy import inspect, select, text
 
 from mmsent.errors import InputError, SettingsError, SetupError, StoreUnavailableError
 from mmsent.store import edits, schema
 from mmsent.store.tables import metadata, progress, topics
 from mmsent.store.writes import Store
 from mmsent.topics import TrackedTopic
+from tests import servers
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -30,18 +29,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/folder 50%/mmsent.db"
         return
-    server = os.environ.get("MMSENT_TEST_POSTGRES_URL")
-    if not server:
-        pytest.skip("needs a PostgreSQL server: set MMSENT_TEST_POSTGRES_URL")
-    name = f"mmsent_test_{uuid.uuid4().hex[:12]}"
-    engine = schema.open_engine(server)
-    with engine.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA {name}"))
-    in_schema = make_url(server).update_query_dict({"options": f"-csearch_path={name}"})
-    yield in_schema.render_as_string(hide_password=False)
-    with engine.begin() as connection:
-        connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
-    engine.dispose()
+    with servers.postgres_schema(request.getfixturevalue("postgres_url")) as in_schema:
+        yield in_schema
 
 
 def set_revision(url: str, revision: str) -> None:

@@ -1,11 +1,10 @@
-"""The write without races, on SQLite and, where MMSENT_TEST_POSTGRES_URL names a server, on PostgreSQL."""
+"""The write without races, on SQLite and, where there is one, on PostgreSQL."""
 
 import asyncio
 import itertools
 import os
 import random
 import socket
-import uuid
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +14,7 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
 from mmsent.errors import SetupError, StoreDataError, StoreUnavailableError
 from mmsent.posts import (
@@ -42,6 +41,7 @@ from mmsent.store.tables import (
     rollups,
 )
 from mmsent.store.writes import Deletion, Forget, Item, Outcome, ScoredRow, Store
+from tests import servers
 
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -86,19 +86,9 @@ def migrated_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         schema.upgrade(url)
         yield url
         return
-    server = os.environ.get("MMSENT_TEST_POSTGRES_URL")
-    if not server:
-        pytest.skip("needs a PostgreSQL server: set MMSENT_TEST_POSTGRES_URL")
-    name = f"mmsent_test_{uuid.uuid4().hex[:12]}"
-    engine = schema.open_engine(server)
-    with engine.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA {name}"))
-    url = make_url(server).update_query_dict({"options": f"-csearch_path={name}"})
-    schema.upgrade(url.render_as_string(hide_password=False))
-    yield url.render_as_string(hide_password=False)
-    with engine.begin() as connection:
-        connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
-    engine.dispose()
+    with servers.postgres_schema(request.getfixturevalue("postgres_url")) as in_schema:
+        schema.upgrade(in_schema)
+        yield in_schema
 
 
 @pytest.fixture(scope="module")
