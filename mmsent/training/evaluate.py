@@ -26,7 +26,7 @@ from mmsent.training.metrics import (
 )
 
 NATURAL_PREVALENCE = 358 / 4_869  # opposite pairs among all annotated posts of MVSA-Single (Niu et al. 2016)
-LEAST_PRECISION = 0.3
+LEAST_PRECISION = 0.36  # where the threshold is chosen; on other posts about 0.3 is left of it
 HEADS: tuple[Head, ...] = ("text", "image", "fused")
 _BATCH = 32
 
@@ -104,7 +104,7 @@ def _conflict_figures(
 
 
 def first_threshold(posts: Sequence[Prediction], opposite: Sequence[Prediction]) -> float:
-    """The threshold of greatest recall with a precision of at least 0.3 at the natural prevalence."""
+    """The threshold of greatest recall that keeps LEAST_PRECISION at the natural prevalence."""
     scores, positives = conflict_scores(posts), conflict_scores(opposite)
     return choose_threshold(scores, positives, NATURAL_PREVALENCE, LEAST_PRECISION)
 
