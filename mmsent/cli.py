@@ -230,6 +230,12 @@ def train(
         Literal["text", "fusion"] | None,
         typer.Option(help="One stage alone; fusion needs text first, in the same folder. [default: both]"),
     ] = None,
+    image_weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="ResNet-18 (torchvision, without fc; safetensors) that the fusion stage starts from."
+        ),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Rounds over the data.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed trains the same model.")] = 0,
     resume: Annotated[bool, typer.Option(help="Go on where a run that was ended stood.")] = True,
@@ -238,12 +244,12 @@ def train(
 
     \b
     Examples:
-      mmsent train --data data
+      mmsent train --data data --image-weights resnet18.safetensors
       mmsent train --data data --stage text --epochs 2 --output runs/try
     """
     from mmsent.commands.model import train
 
-    train(stage, data, output, epochs=epochs, seed=seed, resume=resume)
+    train(stage, data, output, image_weights=image_weights, epochs=epochs, seed=seed, resume=resume)
 
 
 @app.command()

@@ -278,6 +278,15 @@ def test_without_the_extra(
     assert "pip install 'mmsent[train]'" in done.complaint
 
 
+def test_training_fails_before_its_hours_of_work(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    for options in ([], ["--image-weights", tmp_path / "none.safetensors"]):
+        done = run("train", "--data", tmp_path, "--output", tmp_path / "out", *options)
+        assert done.code == 3
+        assert "--image-weights FILE" in done.complaint
+        assert not (tmp_path / "out").exists()
+
+
 def test_no_checkpoint(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MMSENT_CHECKPOINT", str(tmp_path / "none"))
     done = run("demo", "--headless")

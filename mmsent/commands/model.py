@@ -8,7 +8,7 @@ from typing import Literal
 
 from mmsent.commands.console import give, say
 from mmsent.commands.packages import missing_packages
-from mmsent.errors import SetupError
+from mmsent.errors import InputError, SetupError
 
 Stage = Literal["text", "fusion"]
 STAGES: tuple[Stage, ...] = ("text", "fusion")
@@ -24,18 +24,31 @@ def _extra() -> Iterator[None]:
 
 
 def train(
-    stage: Stage | None, data: Path, output: Path, *, epochs: int | None, seed: int, resume: bool
+    stage: Stage | None,
+    data: Path,
+    output: Path,
+    *,
+    image_weights: Path | None,
+    epochs: int | None,
+    seed: int,
+    resume: bool,
 ) -> None:
     """Train one stage, or both in order, with a progress bar.
 
     Raises:
-        InputError: the data or the output folder is not good.
+        InputError: the data, the picture encoder's weights or the output folder is not good.
     """
     with _extra():
         from mmsent.training.train import train as train_stage  # noqa: PLC0415  # torch
+    if stage != "text" and (image_weights is None or not image_weights.is_file()):
+        found = "none were given" if image_weights is None else f"there is no file {image_weights}"
+        raise InputError(
+            f"the fusion stage starts from a torchvision ResNet-18 in safetensors, and {found}; "
+            "name it with --image-weights FILE"
+        )
     for each in STAGES if stage is None else (stage,):
         say(f"stage {each} …")
-        train_stage(each, data, output, epochs=epochs, seed=seed, resume=resume)
+        train_stage(each, data, output, image_weights=image_weights, epochs=epochs, seed=seed, resume=resume)
     say(f"trained; weights and figures are in {output}")
 
 

@@ -42,10 +42,9 @@ def train(
     """Train one stage on the data sets under `data`; weights and figures go to the folder `output`.
 
     `text` starts from MiniLM-L6 and writes `text.safetensors`. `fusion` starts from that file and from
-    `image_weights`, a torchvision ResNet-18 without `fc` in safetensors (if not given,
-    `weights/resnet18-distilled.safetensors` beside `data`), and writes `model.safetensors`, `config.json` and
-    `training.json`. With `resume` a stage that was killed goes on where it stopped. Returns the figures of
-    each epoch on the development sets.
+    `image_weights`, a torchvision ResNet-18 without `fc` in safetensors, and writes `model.safetensors`,
+    `config.json` and `training.json`. With `resume` a stage that was killed goes on where it stopped. Returns
+    the figures of each epoch on the development sets.
 
     Raises:
         InputError: data, weights or an earlier stage are missing or damaged.
@@ -56,8 +55,11 @@ def train(
     _make_folder(output)
     if stage == "text":
         return _train_text(plan)
-    beside = data.parent / "weights" / "resnet18-distilled.safetensors"
-    return _train_fusion(plan, beside if image_weights is None else image_weights)
+    if image_weights is None:
+        raise InputError(
+            "the fusion stage needs a ResNet-18 to start from: name it with --image-weights FILE"
+        )
+    return _train_fusion(plan, image_weights)
 
 
 def load_trained(folder: Path) -> FusionModel:
@@ -111,7 +113,7 @@ def _train_fusion(plan: _Plan, image_weights: Path) -> dict[str, Any]:
     tokenizer = TextTokenizer(minilm_folder() / "tokenizer.json", plan.config.max_length)
     model = FusionModel(plan.config)
     load_weights(model, plan.output / "text.safetensors", "train the text stage first", strict=False)
-    load_weights(model.image_encoder, image_weights, "put a ResNet-18 without fc there")
+    load_weights(model.image_encoder, image_weights, "name a ResNet-18 without fc with --image-weights")
     maps = {
         split: [_maps(plan, model, posts[split], split, view) for view in range(views)]
         for split, views in (("train", VIEWS), ("dev", 1), ("conflict", 1))
