@@ -23,6 +23,12 @@ NEGATIVE = {"label": "negative", "positive": 0.05, "neutral": 0.15, "negative": 
 HOSTILE = "**bold** ![x](http://evil.example/pixel.png) <img src=x onerror=alert(1)> :smile: $x^2$"
 
 
+@pytest.fixture(autouse=True)
+def own_main(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AppTest leaves the page in `__main__`'s place; processes that start later would run it."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+
+
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     url = f"sqlite:///{tmp_path / 'mmsent.db'}"
