@@ -1,0 +1,29 @@
+"""Which drawings the demo shows for which subject and mood."""
+
+from mmsent.posts import Label
+from mmsent.sources.drawings import stream_generic
+from mmsent.sources.drawings.pen import Drawing
+
+Moods = dict[Label, tuple[Drawing, ...]]
+
+BY_SUBJECT: dict[str, Moods] = {
+    "picnic": {},
+    "coffee": {},
+    "phone": {},
+    "weather": {},
+    "trains": {},
+    "football": {},
+    "garden": {},
+    "films": {},
+}
+BY_NAME: dict[str, Drawing] = {
+    drawing.__name__: drawing
+    for moods in (*BY_SUBJECT.values(), stream_generic.DRAWINGS)
+    for drawings_of_mood in moods.values()
+    for drawing in drawings_of_mood
+}
+
+
+def drawings(subject: str, label: Label) -> tuple[Drawing, ...]:
+    """The subject's own drawings in this mood, then those that suit any subject."""
+    return (*BY_SUBJECT[subject].get(label, ()), *stream_generic.DRAWINGS[label])
