@@ -1,4 +1,4 @@
-"""The drawn pictures of the sample: `stream` is what the demo shows, `lessons` what the picture head learns from.
+"""The drawn pictures of the sample: the demo shows `stream`, the picture head learns from `lessons`.
 
 The two share the bare pen and nothing else: other scenes, other palettes, other faces, other ways to draw.
 """

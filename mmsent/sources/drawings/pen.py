@@ -1,9 +1,10 @@
 """The bare pen that every drawing is made with: shapes, lines, light and lettering, no scene.
 
-Coordinates are units: the picture's middle square is (0, 0) to (100, 100) with y downwards; a wide or tall picture has
-more room on both sides, from `left` to `right` and `top` to `bottom`. Angles are degrees, clockwise from the right.
-Colours are `#rrggbb` or `#rrggbbaa`.
+Coordinates are units: the picture's middle square is (0, 0) to (100, 100) with y downwards; a wide or tall
+picture has more room on both sides, from `left` to `right` and `top` to `bottom`. Angles are degrees, clockwise
+from the right. Colours are `#rrggbb` or `#rrggbbaa`.
 """
+# ruff: noqa: PLR0917  # a shape is its numbers, in one order: place, size, colour, the rest
 
 import copy
 import math
@@ -73,7 +74,7 @@ class Pen:
         self.matrix = (*self.matrix[:5], -self.top * self.unit)
 
     def moved(self, x: float, y: float, scale: float = 1, turn: float = 0, *, flip: bool = False) -> "Pen":
-        """The same pen with its origin at (x, y), its units `scale` times as large, turned and perhaps flipped."""
+        """The same pen, its origin at (x, y), its units `scale` times as large, turned, perhaps flipped."""
         pen = copy.copy(self)
         a, b, c, d, e, f = self.matrix
         cosine, sine = math.cos(math.radians(turn)) * scale, math.sin(math.radians(turn)) * scale
@@ -88,6 +89,10 @@ class Pen:
         )
         pen.scale = self.scale * scale
         return pen
+
+    def unmirrored(self) -> "Pen":
+        """The pen of a drawing that is read from left to right."""
+        return self.moved(100, 0, flip=True) if self.matrix[0] < 0 else self
 
     def place(self, points: Sequence[Point]) -> list[Point]:
         """Pixels of the points."""
@@ -179,7 +184,7 @@ class Pen:
         )
 
     def text(self, x: float, y: float, words: str, size: float, colour: str, room: float = 1000) -> None:
-        """One line of lettering around (x, y), made smaller if it is wider than `room`. Never mirrored or turned."""
+        """One line around (x, y), made smaller if it is wider than `room`. Never mirrored or turned."""
         wide = _font(100).getlength(words) / 100 * size
         pixels = max(6, round(size * min(1, room / wide) * self.scale))
         ((across, down),) = self.place([(x, y)])

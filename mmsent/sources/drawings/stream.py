@@ -1,15 +1,15 @@
 """Which drawings the demo shows for which subject and mood."""
 
 from mmsent.posts import Label
-from mmsent.sources.drawings import stream_generic
+from mmsent.sources.drawings import stream_coffee, stream_generic, stream_phone, stream_picnic
 from mmsent.sources.drawings.pen import Drawing
 
 Moods = dict[Label, tuple[Drawing, ...]]
 
 BY_SUBJECT: dict[str, Moods] = {
-    "picnic": {},
-    "coffee": {},
-    "phone": {},
+    "picnic": stream_picnic.DRAWINGS,
+    "coffee": stream_coffee.DRAWINGS,
+    "phone": stream_phone.DRAWINGS,
     "weather": {},
     "trains": {},
     "football": {},

@@ -3,6 +3,7 @@
 from mmsent.posts import Label
 from mmsent.sources.drawings.pen import Drawing, Pen, fade, mix
 from mmsent.sources.drawings.stream_people import big_face
+from mmsent.sources.drawings.stream_scenery import rain
 
 HAPPY_GROUNDS = (
     ("#ff9a8b", "#ffd59e"),
@@ -38,16 +39,6 @@ def confetti(pen: Pen, count: int = 36) -> None:
             pen.random.choice(("#ff5d73", "#ffd23f", "#3bceac", "#ffffff", "#5b8def")),
             0.5,
         )
-
-
-def rain(pen: Pen, count: int = 70, colour: str = "#cfe3f5", opacity: float = 0.5) -> None:
-    for _ in range(count):
-        x, y, length = (
-            pen.random.uniform(pen.left, pen.right + 8),
-            pen.random.uniform(pen.top - 5, pen.bottom),
-            pen.random.uniform(4, 9),
-        )
-        pen.line([(x, y), (x - length * 0.28, y + length)], 0.5, fade(colour, opacity))
 
 
 def glad_face(pen: Pen) -> None:
@@ -87,6 +78,7 @@ def _caption(pen: Pen, words: str, ground: str, ink: str) -> None:
 
 def _panels(pen: Pen, first: Label, second: Label, grounds: tuple[str, str]) -> None:
     """Two panels side by side above a caption: how it began and how it goes on."""
+    pen = pen.unmirrored()
     for side, mood, ground in ((0, first, grounds[0]), (1, second, grounds[1])):
         left = pen.left if side == 0 else 50
         pen.box(left, pen.top, 50 - pen.left, 78 - pen.top, ground)
@@ -123,6 +115,7 @@ def bitter_meme(pen: Pen) -> None:
 
 
 def _review(pen: Pen, stars: int, mood: Label, words: str, accent: str) -> None:
+    pen = pen.unmirrored()
     pen.box(6, 15, 91, 74, fade("#000000", 0.14), 7)
     pen.box(4.5, 12, 91, 74, "#ffffff", 7)
     big_face(pen, 22, 35, 13, mood, crying=mood == "negative")

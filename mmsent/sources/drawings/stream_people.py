@@ -24,7 +24,7 @@ def mouth(pen: Pen, mood: Label, ink: str = INK) -> None:
         pen.line([(-3, 5), (3, 5)], 1, ink)
 
 
-def eyes(pen: Pen, mood: Label, ink: str = INK) -> None:
+def eyes(pen: Pen, mood: Label, ink: str = INK, *, angry: bool = True) -> None:
     """Dot eyes and brows for a head of radius 10 around the origin."""
     for side in (-1, 1):
         if mood == "positive":
@@ -33,7 +33,8 @@ def eyes(pen: Pen, mood: Label, ink: str = INK) -> None:
         else:
             pen.oval(side * 3.6, -0.8, 1.1, 1.5, ink)
         if mood == "negative":
-            pen.line([(side * 1.6, -3.2), (side * 5.4, -4.8)], 1, ink)
+            inner, outer = (-3.2, -4.8) if angry else (-5, -3.4)
+            pen.line([(side * 1.6, inner), (side * 5.4, outer)], 1, ink)
 
 
 def tears(pen: Pen) -> None:
@@ -76,7 +77,7 @@ def head(pen: Pen, mood: Label, *, crying: bool = False) -> None:
         pen.disc(side * 9.8, 1, 2.2, mix(skin, "#8a4b35", 0.14))
     pen.disc(0, 0, 10, skin)
     hair(pen, 1 if style == 4 else style, colour)
-    eyes(pen, mood)
+    eyes(pen, mood, angry=not crying)
     mouth(pen, mood)
     if crying:
         tears(pen)
@@ -109,7 +110,7 @@ def big_face(pen: Pen, x: float, y: float, radius: float, mood: Label, *, crying
     face.disc(0, 0, 10, mix(skin, "#a8502a", 0.22))
     face.disc(0, -0.35, 9.55, skin)
     face.oval(-3, -6, 4.4, 2.2, fade("#ffffff", 0.3))
-    eyes(face, mood, "#4a2a1c")
+    eyes(face, mood, "#4a2a1c", angry=not crying)
     mouth(face, mood, "#4a2a1c")
     if crying:
         tears(face)

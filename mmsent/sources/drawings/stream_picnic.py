@@ -1,0 +1,179 @@
+"""Picnics: hampers, blankets, meadows, rain and ants."""
+
+from mmsent.posts import Label
+from mmsent.sources.drawings.pen import Drawing, Pen, arc, fade, mix
+from mmsent.sources.drawings.stream_people import big_face, crowd_places, person
+from mmsent.sources.drawings.stream_scenery import (
+    PLAIN_TABLES,
+    cross,
+    flower,
+    hearts,
+    puddle,
+    rain,
+    rays,
+    shadow,
+    stormy,
+    sunny,
+    table,
+    tree,
+)
+
+CLOTHS = ("#e2504f", "#3f86c6", "#3fa37c", "#f0a13a")
+FRUITS = ("#e2433f", "#f2a43a", "#8cc63e", "#f6d13f", "#8e4a9e")
+
+
+def blanket(pen: Pen, x: float, y: float, across: float, colour: str) -> None:
+    """A checked blanket lying in perspective around (x, y)."""
+    depth = across * 0.26
+    pen.shape([(x - across * 0.8, y - depth), (x + across * 0.8, y - depth), (x + across, y + depth), (x - across, y + depth)], "#fbf5ea")
+    for row in range(5):
+        top, low = y - depth + row * depth * 0.4, y - depth + (row + 1) * depth * 0.4
+        for column in range(8):
+            shares = [(0.8 + 0.04 * (row + edge)) for edge in (0, 1)]
+            spans = [[(-1 + (column + side) / 4) * across * share for side in (0, 1)] for share in shares]
+            tint = (row % 2 + column % 2) / 2
+            if tint:
+                quad = [(x + spans[0][0], top), (x + spans[0][1], top), (x + spans[1][1], low), (x + spans[1][0], low)]
+                pen.shape(quad, mix("#fbf5ea", colour, 0.45 + 0.5 * (tint == 1)))
+
+
+def hamper(pen: Pen, *, wicker: str = "#c98d4f", cloth: str = "#e2504f", opened: bool = False) -> None:
+    """A wicker hamper 40 units wide that stands on y = 0."""
+    dark = mix(wicker, "#4a2a12", 0.35)
+    if opened:
+        pen.box(-20, -44, 40, 20, dark, 3)
+        pen.box(-18, -42, 36, 16, mix(wicker, "#ffffff", 0.15), 2)
+    else:
+        pen.line(arc(0, -24, 13, 15, 180, 360), 2.6, dark)
+    pen.box(-20, -25, 40, 25, wicker, 3)
+    for row in range(5):
+        for column in range(6):
+            pen.box(-19 + column * 6.4 + (row % 2) * 1.6, -20.5 + row * 4.1, 4.4, 2.2, mix(wicker, dark, 0.55), 1)
+    pen.box(-21.5, -27, 43, 5.5, mix(wicker, "#ffffff", 0.2), 2)
+    if not opened:
+        pen.shape([(-15, -27), (15, -27), (9, -17), (2, -22), (-4, -15), (-10, -21)], cloth)
+    for side in (-1, 1):
+        pen.box(side * 12 - 1.5, -23, 3, 8, mix(dark, "#2a1608", 0.3), 1)
+
+
+def apple(pen: Pen, x: float, y: float, radius: float, colour: str) -> None:
+    pen.disc(x, y, radius, colour)
+    pen.disc(x - radius * 0.35, y - radius * 0.35, radius * 0.28, mix(colour, "#ffffff", 0.55))
+    pen.line([(x, y - radius * 0.9), (x + radius * 0.25, y - radius * 1.5)], radius * 0.2, "#5d4327")
+    pen.oval(x + radius * 0.6, y - radius * 1.25, radius * 0.5, radius * 0.22, "#63a84a")
+
+
+def ants(pen: Pen, count: int, area: tuple[float, float, float, float]) -> None:
+    left, top, right, bottom = area
+    for _ in range(count):
+        ant = pen.moved(pen.random.uniform(left, right), pen.random.uniform(top, bottom), 0.55, pen.random.uniform(0, 360))
+        for leg in (-2, 0, 2):
+            ant.line([(leg, -2.4), (leg, 2.4)], 0.5, "#15110f")
+        for across, radius in ((-2.6, 1.7), (0, 1.2), (2.4, 1.4)):
+            ant.disc(across, 0, radius, "#15110f")
+
+
+def meadow_friends(pen: Pen) -> None:
+    sunny(pen, 54)
+    for x in (pen.left + 8, pen.right - 9):
+        tree(pen, x, 60, pen.random.uniform(1, 1.4), pen.random.choice(("#5fae57", "#4c9a5f", "#86bb4e")))
+    for x in crowd_places(pen.random, pen.random.choice((2, 3)), 14, 86):
+        person(pen, x, 55, 0.95, "positive", arms_up=pen.random.random() < 0.4)
+    cloth = pen.random.choice(CLOTHS)
+    blanket(pen, 50, 82, 46, cloth)
+    hamper(pen.moved(pen.random.uniform(30, 36), 86, 0.75), cloth=cloth)
+    for place in range(4):
+        apple(pen, 54 + place * 9, 83 + place % 2 * 5, 3.6, pen.random.choice(FRUITS))
+    for _ in range(9):
+        flower(pen, pen.random.uniform(pen.left, pen.right), pen.random.uniform(93, max(99, pen.bottom)), 0.6, pen.random.choice(("#ffffff", "#ff9fb2", "#ffe066")))
+
+
+def splendid_hamper(pen: Pen) -> None:
+    upper, lower = pen.random.choice((("#ffb54d", "#ffd98f"), ("#6cc9b8", "#b8e8d6"), ("#ff9d9d", "#ffd0c2"), ("#79bdf0", "#c4e4fb")))
+    pen.wash(upper, lower)
+    rays(pen, 50, 55, fade("#ffffff", 0.28))
+    hearts(pen, 7, (pen.left, pen.top, pen.right, 34))
+    shadow(pen, 50, 88, 42, 0.25)
+    box = pen.moved(50, 88, 1.75)
+    hamper(box, opened=True)
+    loaf = box.moved(-9, -30, 1, -68)
+    loaf.box(-10, -3, 24, 6, "#e0a45a", 3)
+    for place in range(3):
+        loaf.line([(-4 + place * 5, -1.6), (-2 + place * 5, 1.6)], 0.8, "#f6d7a0")
+    for place in range(4):
+        apple(box, -3 + place * 5.6, -28 - place % 2 * 3, 4.2, pen.random.choice(FRUITS))
+    box.box(-20, -25, 40, 6, "#d9a468", 2)
+    box.heart(0, -11, 5.5, "#ffffff")
+
+
+def plain_hamper(pen: Pen) -> None:
+    table(pen, PLAIN_TABLES, 68, pen.random.choice((("#e6e8eb", "#d8dbdf"), ("#ece7df", "#dfd8cc"))))
+    shadow(pen, 50, 84, 38)
+    hamper(pen.moved(50, 84, 1.55), wicker=pen.random.choice(("#b9a184", "#a8977f", "#b4a491")), cloth="#9aa3ad")
+    pen.line([(72, 58), (80, 66)], 0.5, "#6b6f75")
+    pen.box(74, 65, 14, 9, "#fbfbf9", 1.5)
+    pen.text(81, 69.6, pen.random.choice(("12 L", "No. 4", "38 cm", "Size M")), 4.4, "#5b6068", 12)
+
+
+def packing_list(pen: Pen) -> None:
+    pen.wash(*pen.random.choice(PLAIN_TABLES))
+    page = pen.moved(48, 50, 1, pen.random.uniform(-7, 7))
+    page.box(-27, -38, 58, 82, fade("#000000", 0.14), 2)
+    page.box(-29, -41, 58, 82, "#fdfcf7", 2)
+    page.box(-29, -41, 58, 12, pen.random.choice(("#8fa3b5", "#a7a693", "#94a89d")), 2)
+    for row in range(6):
+        page.box(-23, -21 + row * 9.6, 4.5, 4.5, "#c9cdd3", 1)
+        page.box(-15, -20 + row * 9.6, pen.random.uniform(18, 36), 2.6, "#b4bac2", 1.2)
+    pencil = pen.moved(84, 56, 1, pen.random.uniform(60, 80))
+    pencil.box(-24, -2, 44, 4, "#d7b56a", 1)
+    pencil.shape([(20, -2), (20, 2), (27, 0)], "#4a4a4a")
+
+
+def soaked_blanket(pen: Pen) -> None:
+    stormy(pen, 56)
+    person(pen, pen.random.uniform(64, 72), 57, 1.05, "negative", crying=True)
+    blanket(pen, 48, 83, 44, "#6a4a50")
+    puddle(pen, 30, 90, 22)
+    puddle(pen, 78, 94, 16)
+    hamper(pen.moved(24, 80, 0.85, -14), wicker="#7d6146", cloth="#5d4650")
+    rain(pen, 110, opacity=0.6)
+
+
+def mouldy_sandwich(pen: Pen) -> None:
+    upper, lower = pen.random.choice((("#5d6048", "#3d4032"), ("#5a4c44", "#3a302c"), ("#4e5a52", "#313a35")))
+    pen.wash(upper, lower)
+    shadow(pen, 50, 76, 44, 0.4)
+    pen.oval(50, 72, 42, 15, "#c9c6ba")
+    pen.oval(50, 71, 32, 10, "#b5b2a5")
+    for base, colour in ((66, "#a98a54"), (60, "#6f7d3c"), (56, "#8d4a3a"), (50, "#b3935a")):
+        pen.box(24, base - 4, 52, 9, colour, 4)
+    pen.oval(50, 49, 26, 13, "#b3935a", 180, 360)
+    for _ in range(11):
+        x, y, r = pen.random.uniform(29, 70), pen.random.uniform(41, 66), pen.random.uniform(1.6, 4)
+        pen.disc(x, y, r, pen.random.choice(("#6d9a7a", "#86a884", "#4f7a62")))
+        pen.disc(x, y, r * 0.5, "#b9cdb4")
+    for x in (34, 50, 66):
+        pen.line([(x, 32), (x + 3, 26), (x - 2, 20), (x + 2, 13)], 1.3, fade("#a8c06a", 0.6))
+    ants(pen, 16, (6, 60, 94, 92))
+    big_face(pen, 82, 26, 12, "negative")
+
+
+def tipped_hamper(pen: Pen) -> None:
+    pen.wash(*pen.random.choice((("#6d3b38", "#3f2526"), ("#4a4451", "#2c2a33"), ("#59493f", "#352b26"))))
+    pen.oval(50, 82, 62, 22, fade("#000000", 0.25))
+    hamper(pen.moved(38, 74, 1.25, 82), wicker="#9a6b3f", cloth="#7d3a3a")
+    pen.oval(74, 83, 17, 5, "#8d2f3c")
+    for place in range(3):
+        apple(pen, 68 + place * 9, 72 + place % 2 * 14, 4.4, "#7d5a34")
+        cross(pen, 68 + place * 9, 72 + place % 2 * 14, 1.6, "#2b1d12")
+    pen.shape([(60, 88), (66, 80), (68, 90)], "#9fc3bd")
+    pen.shape([(80, 92), (88, 86), (86, 94)], "#9fc3bd")
+    ants(pen, 14, (10, 78, 96, 98))
+    cross(pen, 80, 28, 12)
+
+
+DRAWINGS: dict[Label, tuple[Drawing, ...]] = {
+    "positive": (meadow_friends, splendid_hamper),
+    "neutral": (plain_hamper, packing_list),
+    "negative": (soaked_blanket, mouldy_sandwich, tipped_hamper),
+}
