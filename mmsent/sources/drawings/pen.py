@@ -18,7 +18,7 @@ Point = tuple[float, float]
 Drawing = Callable[["Pen"], None]
 
 OVERSAMPLING = 2  # drawn twice as large, then halved: smooth edges
-SIZES_PX = ((400, 400), (448, 336), (480, 360), (512, 342), (360, 440), (420, 420), (384, 480), (480, 320))
+SIZES_PX = ((400, 400), (448, 336), (480, 360), (440, 360), (360, 440), (420, 420), (384, 460), (500, 340))
 
 
 def mix(first: str, second: str, share: float) -> str:

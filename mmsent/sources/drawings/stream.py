@@ -1,7 +1,17 @@
 """Which drawings the demo shows for which subject and mood."""
 
 from mmsent.posts import Label
-from mmsent.sources.drawings import stream_coffee, stream_generic, stream_phone, stream_picnic
+from mmsent.sources.drawings import (
+    stream_coffee,
+    stream_films,
+    stream_football,
+    stream_garden,
+    stream_generic,
+    stream_phone,
+    stream_picnic,
+    stream_trains,
+    stream_weather,
+)
 from mmsent.sources.drawings.pen import Drawing
 
 Moods = dict[Label, tuple[Drawing, ...]]
@@ -10,11 +20,11 @@ BY_SUBJECT: dict[str, Moods] = {
     "picnic": stream_picnic.DRAWINGS,
     "coffee": stream_coffee.DRAWINGS,
     "phone": stream_phone.DRAWINGS,
-    "weather": {},
-    "trains": {},
-    "football": {},
-    "garden": {},
-    "films": {},
+    "weather": stream_weather.DRAWINGS,
+    "trains": stream_trains.DRAWINGS,
+    "football": stream_football.DRAWINGS,
+    "garden": stream_garden.DRAWINGS,
+    "films": stream_films.DRAWINGS,
 }
 BY_NAME: dict[str, Drawing] = {
     drawing.__name__: drawing

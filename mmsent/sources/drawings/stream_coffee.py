@@ -38,14 +38,26 @@ def mug(pen: Pen, colour: str) -> None:
 
 def steam(pen: Pen, x: float, y: float) -> None:
     for side in (-6, 0, 6):
-        pen.line([*curve((x + side, y), (x + side + 4, y - 5), (x + side, y - 9)), *curve((x + side, y - 9), (x + side - 4, y - 13), (x + side, y - 18))], 1.5, fade("#ffffff", 0.65))
+        pen.line(
+            [
+                *curve((x + side, y), (x + side + 4, y - 5), (x + side, y - 9)),
+                *curve((x + side, y - 9), (x + side - 4, y - 13), (x + side, y - 18)),
+            ],
+            1.5,
+            fade("#ffffff", 0.65),
+        )
 
 
 def latte_heart(pen: Pen) -> None:
     pen.wash(*pen.random.choice(SUNNY_TABLES))
     pen.glow(20, 15, 70, "#fff4cf", 0.7)
     for _ in range(7):
-        bean = pen.moved(pen.random.uniform(pen.left, pen.right), pen.random.choice((pen.random.uniform(pen.top, 14), pen.random.uniform(88, pen.bottom))), 1, pen.random.uniform(0, 180))
+        bean = pen.moved(
+            pen.random.uniform(pen.left, pen.right),
+            pen.random.choice((pen.random.uniform(pen.top, 14), pen.random.uniform(88, pen.bottom))),
+            1,
+            pen.random.uniform(0, 180),
+        )
         bean.oval(0, 0, 3.4, 2.3, "#6b3f22")
         bean.line([(-2.6, 0), (2.6, 0)], 0.6, "#3f2312")
     cup = pen.moved(50, 51, 1.12, pen.random.uniform(-30, 30))
@@ -56,7 +68,12 @@ def latte_heart(pen: Pen) -> None:
 
 
 def smiling_mug(pen: Pen) -> None:
-    table(pen, SUNNY_TABLES, 70, pen.random.choice((("#ffd9a0", "#fff1d6"), ("#a8dcd9", "#e3f5ee"), ("#ffc2b8", "#ffeadd"))))
+    table(
+        pen,
+        SUNNY_TABLES,
+        70,
+        pen.random.choice((("#ffd9a0", "#fff1d6"), ("#a8dcd9", "#e3f5ee"), ("#ffc2b8", "#ffeadd"))),
+    )
     pen.glow(50, 45, 56, "#ffffff", 0.7)
     shadow(pen, 50, 83, 26, 0.25)
     cup = pen.moved(48, 56, 1.45)

@@ -16,7 +16,9 @@ def phone(pen: Pen, screen: tuple[str, str], body: str = "#1f232b") -> None:
     pen.box(-20, -39, 40, 78, body, 6)
     pen.box(-17.5, -35, 35, 70, screen[1], 3)
     for row in range(8):
-        pen.box(-17.5, -35 + row * 8.75, 35, 8.75, mix(screen[0], screen[1], row / 7), 3 if row in {0, 7} else 0)
+        pen.box(
+            -17.5, -35 + row * 8.75, 35, 8.75, mix(screen[0], screen[1], row / 7), 3 if row in {0, 7} else 0
+        )
     pen.box(-5, -37.6, 10, 1.3, "#4b515c", 0.6)
 
 
@@ -54,7 +56,14 @@ def plain_phone(pen: Pen) -> None:
     phone(device, ("#dfe5ea", "#c5ced6"), pen.random.choice(("#2a2e35", "#8d949c", "#b5b0a6")))
     for row in range(4):
         for column in range(3):
-            device.box(-13.5 + column * 10, -8 + row * 10, 7, 7, pen.random.choice(("#9fb2c1", "#b6bcae", "#c4b6a4", "#a4aebd")), 1.8)
+            device.box(
+                -13.5 + column * 10,
+                -8 + row * 10,
+                7,
+                7,
+                pen.random.choice(("#9fb2c1", "#b6bcae", "#c4b6a4", "#a4aebd")),
+                1.8,
+            )
     device.text(0, -22, f"{pen.random.randint(7, 21)}:{pen.random.randint(10, 59)}", 9, "#4c5661", 28)
 
 
@@ -76,10 +85,15 @@ def cracked_phone(pen: Pen) -> None:
     x, y = pen.random.uniform(-6, 6), pen.random.uniform(-12, 4)
     for angle in range(0, 360, 33):
         reach = pen.random.uniform(12, 22)
-        ends = [arc(x, y, part * reach, part * reach, angle + bend, angle + bend + 1)[0] for part, bend in ((0, 0), (0.45, 8), (0.75, -5), (1, 6))]
+        ends = [
+            arc(x, y, part * reach, part * reach, angle + bend, angle + bend + 1)[0]
+            for part, bend in ((0, 0), (0.45, 8), (0.75, -5), (1, 6))
+        ]
         device.line([(min(17, max(-17, px)), py) for px, py in ends], 0.7, "#e8eef4")
     for radius in (5, 10):
-        device.line([arc(x, y, radius, radius, angle, angle + 1)[0] for angle in range(0, 361, 33)], 0.5, "#c3ccd6")
+        device.line(
+            [arc(x, y, radius, radius, angle, angle + 1)[0] for angle in range(0, 361, 33)], 0.5, "#c3ccd6"
+        )
     big_face(pen, 78, 56, 18, "negative", crying=pen.random.random() < 0.6)
 
 

@@ -25,7 +25,15 @@ FRUITS = ("#e2433f", "#f2a43a", "#8cc63e", "#f6d13f", "#8e4a9e")
 def blanket(pen: Pen, x: float, y: float, across: float, colour: str) -> None:
     """A checked blanket lying in perspective around (x, y)."""
     depth = across * 0.26
-    pen.shape([(x - across * 0.8, y - depth), (x + across * 0.8, y - depth), (x + across, y + depth), (x - across, y + depth)], "#fbf5ea")
+    pen.shape(
+        [
+            (x - across * 0.8, y - depth),
+            (x + across * 0.8, y - depth),
+            (x + across, y + depth),
+            (x - across, y + depth),
+        ],
+        "#fbf5ea",
+    )
     for row in range(5):
         top, low = y - depth + row * depth * 0.4, y - depth + (row + 1) * depth * 0.4
         for column in range(8):
@@ -33,7 +41,12 @@ def blanket(pen: Pen, x: float, y: float, across: float, colour: str) -> None:
             spans = [[(-1 + (column + side) / 4) * across * share for side in (0, 1)] for share in shares]
             tint = (row % 2 + column % 2) / 2
             if tint:
-                quad = [(x + spans[0][0], top), (x + spans[0][1], top), (x + spans[1][1], low), (x + spans[1][0], low)]
+                quad = [
+                    (x + spans[0][0], top),
+                    (x + spans[0][1], top),
+                    (x + spans[1][1], low),
+                    (x + spans[1][0], low),
+                ]
                 pen.shape(quad, mix("#fbf5ea", colour, 0.45 + 0.5 * (tint == 1)))
 
 
@@ -48,7 +61,9 @@ def hamper(pen: Pen, *, wicker: str = "#c98d4f", cloth: str = "#e2504f", opened:
     pen.box(-20, -25, 40, 25, wicker, 3)
     for row in range(5):
         for column in range(6):
-            pen.box(-19 + column * 6.4 + (row % 2) * 1.6, -20.5 + row * 4.1, 4.4, 2.2, mix(wicker, dark, 0.55), 1)
+            pen.box(
+                -19 + column * 6.4 + (row % 2) * 1.6, -20.5 + row * 4.1, 4.4, 2.2, mix(wicker, dark, 0.55), 1
+            )
     pen.box(-21.5, -27, 43, 5.5, mix(wicker, "#ffffff", 0.2), 2)
     if not opened:
         pen.shape([(-15, -27), (15, -27), (9, -17), (2, -22), (-4, -15), (-10, -21)], cloth)
@@ -66,7 +81,9 @@ def apple(pen: Pen, x: float, y: float, radius: float, colour: str) -> None:
 def ants(pen: Pen, count: int, area: tuple[float, float, float, float]) -> None:
     left, top, right, bottom = area
     for _ in range(count):
-        ant = pen.moved(pen.random.uniform(left, right), pen.random.uniform(top, bottom), 0.55, pen.random.uniform(0, 360))
+        ant = pen.moved(
+            pen.random.uniform(left, right), pen.random.uniform(top, bottom), 0.55, pen.random.uniform(0, 360)
+        )
         for leg in (-2, 0, 2):
             ant.line([(leg, -2.4), (leg, 2.4)], 0.5, "#15110f")
         for across, radius in ((-2.6, 1.7), (0, 1.2), (2.4, 1.4)):
@@ -85,11 +102,19 @@ def meadow_friends(pen: Pen) -> None:
     for place in range(4):
         apple(pen, 54 + place * 9, 83 + place % 2 * 5, 3.6, pen.random.choice(FRUITS))
     for _ in range(9):
-        flower(pen, pen.random.uniform(pen.left, pen.right), pen.random.uniform(93, max(99, pen.bottom)), 0.6, pen.random.choice(("#ffffff", "#ff9fb2", "#ffe066")))
+        flower(
+            pen,
+            pen.random.uniform(pen.left, pen.right),
+            pen.random.uniform(93, max(99, pen.bottom)),
+            0.6,
+            pen.random.choice(("#ffffff", "#ff9fb2", "#ffe066")),
+        )
 
 
 def splendid_hamper(pen: Pen) -> None:
-    upper, lower = pen.random.choice((("#ffb54d", "#ffd98f"), ("#6cc9b8", "#b8e8d6"), ("#ff9d9d", "#ffd0c2"), ("#79bdf0", "#c4e4fb")))
+    upper, lower = pen.random.choice(
+        (("#ffb54d", "#ffd98f"), ("#6cc9b8", "#b8e8d6"), ("#ff9d9d", "#ffd0c2"), ("#79bdf0", "#c4e4fb"))
+    )
     pen.wash(upper, lower)
     rays(pen, 50, 55, fade("#ffffff", 0.28))
     hearts(pen, 7, (pen.left, pen.top, pen.right, 34))
@@ -109,7 +134,9 @@ def splendid_hamper(pen: Pen) -> None:
 def plain_hamper(pen: Pen) -> None:
     table(pen, PLAIN_TABLES, 68, pen.random.choice((("#e6e8eb", "#d8dbdf"), ("#ece7df", "#dfd8cc"))))
     shadow(pen, 50, 84, 38)
-    hamper(pen.moved(50, 84, 1.55), wicker=pen.random.choice(("#b9a184", "#a8977f", "#b4a491")), cloth="#9aa3ad")
+    hamper(
+        pen.moved(50, 84, 1.55), wicker=pen.random.choice(("#b9a184", "#a8977f", "#b4a491")), cloth="#9aa3ad"
+    )
     pen.line([(72, 58), (80, 66)], 0.5, "#6b6f75")
     pen.box(74, 65, 14, 9, "#fbfbf9", 1.5)
     pen.text(81, 69.6, pen.random.choice(("12 L", "No. 4", "38 cm", "Size M")), 4.4, "#5b6068", 12)

@@ -7,8 +7,18 @@ OVERCAST = (("#b9c2cc", "#dde2e6"), ("#aebbc4", "#d6dcdd"), ("#c3c3c9", "#e4e1de
 STORMS = (("#2b3442", "#5a6877"), ("#33313f", "#5f6070"), ("#24333b", "#506068"), ("#3a3a44", "#6a6660"))
 GREENS = (("#8fce6a", "#4f9e4f"), ("#a8d672", "#63a84a"), ("#b7d968", "#78ae43"), ("#7cc98c", "#3f9468"))
 MUDS = (("#5b6650", "#3c4238"), ("#5e5a4a", "#3e3a32"), ("#4d5c55", "#33403b"))
-SUNNY_TABLES = (("#e9b77c", "#cf945a"), ("#f3d3a4", "#e0b57d"), ("#9fd8c8", "#78bfae"), ("#f7b2a0", "#ea8d7c"))
-PLAIN_TABLES = (("#cfd3d8", "#bfc4ca"), ("#d9d2c6", "#c8c0b2"), ("#c2ccd1", "#b2bdc4"), ("#d3d5cd", "#c0c4ba"))
+SUNNY_TABLES = (
+    ("#e9b77c", "#cf945a"),
+    ("#f3d3a4", "#e0b57d"),
+    ("#9fd8c8", "#78bfae"),
+    ("#f7b2a0", "#ea8d7c"),
+)
+PLAIN_TABLES = (
+    ("#cfd3d8", "#bfc4ca"),
+    ("#d9d2c6", "#c8c0b2"),
+    ("#c2ccd1", "#b2bdc4"),
+    ("#d3d5cd", "#c0c4ba"),
+)
 DARK_TABLES = (("#4a4038", "#332b26"), ("#3f444c", "#2b2f36"), ("#54423f", "#3a2c2a"))
 
 
