@@ -12,6 +12,7 @@ from PIL import Image
 
 from mmsent.posts import Label
 from mmsent.sources.drawings import lessons, stream
+from mmsent.sources.drawings.lessons_styles import STYLES
 from mmsent.sources.drawings.pen import Pen
 
 Use = Literal["stream", "lessons"]
@@ -25,9 +26,7 @@ def motifs(use: Use, subject: str, label: Label) -> tuple[str, ...]:
     if use == "stream":
         return tuple(f"stream-{drawing.__name__}" for drawing in stream.drawings(subject, label))
     return tuple(
-        f"lesson-{style}-{scene.__name__}-{label}"
-        for style in lessons.STYLES
-        for scene in lessons.scenes(subject)
+        f"lesson-{style}-{scene.__name__}-{label}" for style in STYLES for scene in lessons.scenes(subject)
     )
 
 
@@ -44,7 +43,7 @@ def draw(motif: str, seed: int) -> Image.Image:
         stream.BY_NAME[name](pen)
         return pen.finish()
     style, scene, label = name.split("-")
-    pen = lessons.STYLES[style](random)
+    pen = STYLES[style](random)
     lessons.BY_NAME[scene](pen, lessons.MOODS[label])
     return pen.finish()
 

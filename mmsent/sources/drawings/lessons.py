@@ -1,23 +1,27 @@
-"""Which scenes and styles the picture head learns drawings from: every scene in every style and every mood."""
+"""What the picture head learns drawings from: every scene in every style and every mood."""
 
-from mmsent.sources.drawings import lessons_faces
-from mmsent.sources.drawings.lessons_styles import STYLES
-from mmsent.sources.drawings.pen import Pen
+from mmsent.sources.drawings import lessons_faces, lessons_scenes, lessons_things
+from mmsent.sources.drawings.lessons_faces import Scene
 
-__all__ = ["BY_NAME", "MOODS", "STYLES", "Pen", "scenes"]
-
-Scene = lessons_faces.Scene
-MOODS = {"positive": 1, "neutral": 0, "negative": -1}
-GENERIC: tuple[Scene, ...] = (lessons_faces.portrait,)
+MOODS: dict[str, int] = {"positive": 1, "neutral": 0, "negative": -1}
+GENERIC: tuple[Scene, ...] = (
+    lessons_faces.portrait,
+    lessons_scenes.crowd,
+    lessons_scenes.checklist,
+    lessons_scenes.graph,
+    lessons_scenes.love,
+    lessons_scenes.thumb,
+    lessons_scenes.toy,
+)
 BY_SUBJECT: dict[str, tuple[Scene, ...]] = {
-    "picnic": (),
-    "coffee": (),
-    "phone": (),
-    "weather": (),
-    "trains": (),
-    "football": (),
-    "garden": (),
-    "films": (),
+    "picnic": (lessons_things.cake, lessons_things.cone),
+    "coffee": (lessons_things.teapot, lessons_things.cake),
+    "phone": (lessons_things.laptop,),
+    "weather": (lessons_scenes.boat, lessons_scenes.window),
+    "trains": (lessons_things.bus, lessons_scenes.boat),
+    "football": (lessons_things.podium,),
+    "garden": (lessons_things.vase, lessons_scenes.house),
+    "films": (lessons_things.stage,),
 }
 BY_NAME: dict[str, Scene] = {
     scene.__name__: scene for group in (GENERIC, *BY_SUBJECT.values()) for scene in group

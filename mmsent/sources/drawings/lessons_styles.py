@@ -1,9 +1,10 @@
 """Ways to draw one and the same scene, so that its mood is learnt and not its look."""
+# ruff: noqa: PLR0917  # the pen's own order
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
-from PIL import Image, ImageChops, ImageColor, ImageFilter
+from PIL import Image, ImageChops, ImageColor, ImageFilter, ImageOps
 
 from mmsent.sources.drawings.pen import Pen, Point, fade, mix
 
@@ -21,7 +22,7 @@ class Flat(Pen):
 class Outlined(Pen):
     """Every shape becomes a faint tint with a wobbling outline."""
 
-    ground, outline, tint, thickness = "#fbf7ec", "#2b2b33", 0.35, 0.7
+    ground, outline, tint, blend, thickness = "#fbf7ec", "#2b2b33", 0.35, 0.2, 0.7
 
     def __init__(self, random: Random) -> None:
         super().__init__(random)
@@ -31,7 +32,7 @@ class Outlined(Pen):
         return mix(self.ground, colour, self.tint)
 
     def stroke(self, colour: str) -> str:
-        return mix(self.outline, colour, 0.2)
+        return mix(self.outline, colour, self.blend)
 
     def wobble(self, points: Sequence[Point]) -> list[Point]:
         reach = 0.35 * self.unit / self.scale
@@ -67,7 +68,7 @@ class Outlined(Pen):
 class Paper(Outlined):
     """A pen drawing on paper."""
 
-    tint = 0.22
+    tint, thickness = 0.4, 0.9
 
 
 class Chalk(Outlined):
@@ -84,8 +85,7 @@ class Comic(Outlined):
 
     tint, thickness, outline = 1.0, 1.1, "#111111"
 
-    def stroke(self, colour: str) -> str:
-        return self.outline
+    blend = 0.0
 
 
 class Neon(Outlined):
@@ -104,9 +104,10 @@ class Neon(Outlined):
         return ImageChops.screen(image, small)
 
 
-class Poster(Pen):
+class Poster(Outlined):
     """Three tones of two inks."""
 
+    tint, blend, thickness, outline = 1.0, 0.0, 0.6, "#000000"
     INKS = (
         ("#1d2b53", "#ff6b4a", "#fff1d6"),
         ("#4a1942", "#2ab7a9", "#fdf6e3"),
@@ -114,14 +115,10 @@ class Poster(Pen):
         ("#3b1f2b", "#ef5b8c", "#fff0f3"),
     )
 
-    def __init__(self, random: Random) -> None:
-        super().__init__(random)
-        self.inks = random.choice(self.INKS)
-
     def finish(self) -> Image.Image:
         image = super().finish()
-        dark, middle, light = (ImageColor.getrgb(ink) for ink in self.inks)
-        tones = image.convert("L")
+        dark, middle, light = (ImageColor.getrgb(ink) for ink in self.random.choice(self.INKS))
+        tones = ImageOps.autocontrast(image.convert("L"))
         result = Image.new("RGB", image.size, light)
         result.paste(middle, mask=tones.point(lambda value: 255 if value < 165 else 0))
         result.paste(dark, mask=tones.point(lambda value: 255 if value < 85 else 0))
@@ -141,7 +138,7 @@ class Watercolour(Pen):
 
     def finish(self) -> Image.Image:
         image = super().finish().filter(ImageFilter.GaussianBlur(1.6))
-        grain = Image.effect_noise((image.width // 2, image.height // 2), 26).resize(image.size)
+        grain = Image.effect_noise((image.width // 2, image.height // 2), 9).resize(image.size)
         return ImageChops.overlay(image, Image.merge("RGB", (grain, grain, grain)))
 
 
@@ -156,7 +153,7 @@ class Pixels(Pen):
         return coarse.resize(self.size, Image.Resampling.NEAREST)
 
 
-STYLES: dict[str, type[Flat | Outlined | Poster | Watercolour | Pixels]] = {
+STYLES: dict[str, Callable[[Random], Pen]] = {
     "flat": Flat,
     "paper": Paper,
     "chalk": Chalk,

@@ -1,7 +1,7 @@
 """Films: laughing rows, popcorn and stars, tickets, empty seats, dead screens."""
 
 from mmsent.posts import Label
-from mmsent.sources.drawings.pen import Drawing, Pen, arc, fade, mix
+from mmsent.sources.drawings.pen import Drawing, Pen, fade, mix
 from mmsent.sources.drawings.stream_people import big_face, crowd_places, person
 from mmsent.sources.drawings.stream_scenery import PLAIN_TABLES, cross, rays, shadow
 
@@ -9,7 +9,7 @@ from mmsent.sources.drawings.stream_scenery import PLAIN_TABLES, cross, rays, sh
 def curtains(pen: Pen, colour: str) -> None:
     for side in (-1, 1):
         edge = pen.left if side < 0 else pen.right
-        for fold in range(4):
+        for fold in range(3):
             x = edge - side * (fold * 4.5 + 4.5)
             pen.box(
                 min(edge, x),
@@ -23,6 +23,7 @@ def curtains(pen: Pen, colour: str) -> None:
 
 def seats(pen: Pen, y: float, colour: str) -> None:
     """One row of seat backs with their upper edge at `y`."""
+    pen.box(pen.left, y + 4, pen.right - pen.left, 60, mix(colour, "#000000", 0.35))
     x = pen.left - pen.random.uniform(0, 8)
     while x < pen.right:
         pen.box(x, y, 15, 40, colour, 5)
@@ -92,7 +93,7 @@ def empty_cinema(pen: Pen) -> None:
 
 def ticket(pen: Pen) -> None:
     pen.wash(*pen.random.choice(PLAIN_TABLES))
-    slip = pen.moved(50, 50, 1, 0).unmirrored()
+    slip = pen.unmirrored().moved(50, 50)
     slip.box(-39, -19, 80, 42, fade("#000000", 0.12), 3)
     slip.box(-41, -22, 80, 42, pen.random.choice(("#e9dcb8", "#cbd8df", "#d7d9c6")), 3)
     for notch in range(9):

@@ -50,7 +50,7 @@ def trophy(pen: Pen, x: float, y: float, scale: float) -> None:
     cup.star(1, -31, 5, "#fff3c4")
 
 
-def goal(pen: Pen, x: float, y: float, width: float, height: float, net: str) -> None:
+def goal(pen: Pen, x: float, y: float, width: float, height: float, *, net: str) -> None:
     for step in range(13):
         pen.line([(x + width * step / 12, y), (x + width * step / 12, y + height)], 0.4, net)
     for step in range(8):
@@ -74,7 +74,7 @@ def cup_winners(pen: Pen) -> None:
 
 def goal_scored(pen: Pen) -> None:
     sunny(pen, 64)
-    goal(pen, 20, 24, 60, 42, fade("#ffffff", 0.8))
+    goal(pen, 20, 24, 60, 42, net=fade("#ffffff", 0.8))
     ball(pen, pen.random.uniform(36, 64), pen.random.uniform(34, 44), 6.5)
     for x in crowd_places(pen.random, 2, 10, 90):
         person(pen, x, 78, 1.15, "positive", arms_up=True)
@@ -109,9 +109,9 @@ def heavy_defeat(pen: Pen) -> None:
     pen.wash(*pen.random.choice((("#2b3039", "#4c5561"), ("#35302f", "#5c524e"), ("#273238", "#47575c"))))
     pen = pen.unmirrored()
     pen.box(8, 6, 84, 38, "#101317", 3)
-    pen.text(27, 15, "HOME", 7, "#aeb6bf", 30)
-    pen.text(73, 15, "AWAY", 7, "#aeb6bf", 30)
-    pen.text(50, 31, f"0 : {pen.random.randint(4, 8)}", 22, "#ff4a3d", 70)
+    pen.text(25, 13, "HOME", 7, "#aeb6bf", 30)
+    pen.text(75, 13, "AWAY", 7, "#aeb6bf", 30)
+    pen.text(50, 32, f"0 : {pen.random.randint(4, 8)}", 20, "#ff4a3d", 70)
     for x in crowd_places(pen.random, 3, pen.left + 4, pen.right - 4):
         person(pen, x, 80, 1.0, "negative", crying=pen.random.random() < 0.65)
     rain(pen, 40)
@@ -119,7 +119,7 @@ def heavy_defeat(pen: Pen) -> None:
 
 def muddy_pitch(pen: Pen) -> None:
     stormy(pen, 52)
-    goal(pen, 34, 20, 58, 36, fade("#cfd6da", 0.4))
+    goal(pen, 34, 20, 58, 36, net=fade("#cfd6da", 0.4))
     for x, y, across in ((22, 70, 24), (74, 82, 30), (30, 94, 22)):
         pen.oval(x, y, across, across * 0.22, "#3a2c20")
         puddle(pen, x, y, across * 0.7)

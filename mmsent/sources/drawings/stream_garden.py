@@ -1,4 +1,5 @@
 """Gardens: blooms and harvests, tools and plans, wilting and slugs."""
+# ruff: noqa: PLR0917  # a leaf is its numbers: place, length, turn, colour
 
 from mmsent.posts import Label
 from mmsent.sources.drawings.pen import Drawing, Pen, arc, curve, fade, mix
@@ -57,9 +58,9 @@ def blooming_bed(pen: Pen) -> None:
 def harvest(pen: Pen) -> None:
     sunny(pen, 60)
     person(pen, 50, 56, 1.5, "positive")
-    pen.shape([(16, 70), (84, 70), (76, 99), (24, 99)], "#b97a42")
-    for row in range(3):
-        pen.box(18 + row * 2, 76 + row * 7, 64 - row * 4, 2.4, "#8f5a2d", 1)
+    pen.shape([(16, 70), (84, 70), (76, 130), (24, 130)], "#b97a42")
+    for row in range(4):
+        pen.box(18 + row, 76 + row * 7, 64 - row * 2, 2.4, "#8f5a2d", 1)
     for place in range(7):
         x, y = 21 + place * 9.7, 68 - place % 2 * 5
         colour = pen.random.choice(("#e8402f", "#f2a43a", "#e8402f", "#8cc63e", "#7a4a9e"))

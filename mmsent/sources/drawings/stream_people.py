@@ -67,10 +67,10 @@ def hair(pen: Pen, style: int, colour: str) -> None:
             pen.disc(x, y, 3.7, colour)
 
 
-def head(pen: Pen, mood: Label, *, crying: bool = False) -> None:
-    """A head of radius 10 around the origin, hair and skin by chance."""
-    random = pen.random
-    skin, colour, style = random.choice(SKINS), random.choice(HAIRS), random.randrange(5)
+def head(pen: Pen, mood: Label, *, skin: str = "", crying: bool = False) -> None:
+    """A head of radius 10 around the origin, hair, and skin where none is given, by chance."""
+    skin = skin or pen.random.choice(SKINS)
+    colour, style = pen.random.choice(HAIRS), pen.random.randrange(5)
     if style == 4:  # long, behind the head
         pen.box(-11, -8, 22, 22, colour, 9)
     for side in (-1, 1):
@@ -98,7 +98,7 @@ def person(
     body.box(-4, 6, 8, 10, mix(skin, "#8a4b35", 0.12), 3)
     body.box(-15, 13, 30, 60, cloth, 11)
     body.shape([*arc(0, 13, 5.5, 4.5, 0, 180)], mix(cloth, "#ffffff", 0.35))
-    head(body, mood, crying=crying)
+    head(body, mood, skin=skin, crying=crying)
 
 
 def big_face(pen: Pen, x: float, y: float, radius: float, mood: Label, *, crying: bool = False) -> None:

@@ -186,9 +186,9 @@ def mouldy_sandwich(pen: Pen) -> None:
 
 
 def tipped_hamper(pen: Pen) -> None:
-    pen.wash(*pen.random.choice((("#6d3b38", "#3f2526"), ("#4a4451", "#2c2a33"), ("#59493f", "#352b26"))))
+    pen.wash(*pen.random.choice((("#8d5a50", "#54342f"), ("#6b6673", "#3f3c47"), ("#77705a", "#474336"))))
     pen.oval(50, 82, 62, 22, fade("#000000", 0.25))
-    hamper(pen.moved(38, 74, 1.25, 82), wicker="#9a6b3f", cloth="#7d3a3a")
+    hamper(pen.moved(22, 74, 1.5, 78), wicker="#9a6b3f", cloth="#7d3a3a")
     pen.oval(74, 83, 17, 5, "#8d2f3c")
     for place in range(3):
         apple(pen, 68 + place * 9, 72 + place % 2 * 14, 4.4, "#7d5a34")

@@ -1,8 +1,8 @@
 """Trains: sunny rides, timetables, cancelled boards, wet platforms."""
 
 from mmsent.posts import Label
-from mmsent.sources.drawings.pen import Drawing, Pen, arc, fade, mix
-from mmsent.sources.drawings.stream_people import crowd_places, person
+from mmsent.sources.drawings.pen import Drawing, Pen, mix
+from mmsent.sources.drawings.stream_people import crowd_places, head, person
 from mmsent.sources.drawings.stream_scenery import OVERCAST, clouds, flower, puddle, rain, stormy, sunny
 
 BODIES = ("#e5484d", "#2f7fd1", "#2f9e75", "#f2a33a", "#7b61c4")
@@ -59,12 +59,8 @@ def sunny_ride(pen: Pen) -> None:
     sunny(pen, 58)
     rails(pen, 80, "#b9a88f")
     train(pen, 80, pen.random.choice(BODIES), "#d8f1ff")
-    long_end = pen.right - 8
-    for place in range(3):
-        x = long_end - 19.5 - place * 17
-        window = pen.moved(x, 58.6, 0.36)
-        person(window, 0, 6, 1, "positive")
-        pen.box(x - 8, 61, 16, 8.6, "#ffffff00")
+    for place in range(4):
+        head(pen.moved(pen.right - 27.5 - place * 17, 55.4, 0.5), "positive")
     for _ in range(14):
         flower(
             pen,
@@ -103,10 +99,10 @@ def line_map(pen: Pen) -> None:
     for colour in pen.random.sample(("#5d87a8", "#a8835d", "#7f9a6a", "#8c7aa6"), 3):
         y, bend = pen.random.uniform(12, 88), pen.random.choice((-24, 24))
         path = [
-            (pen.left + 6, y),
+            (pen.left + 13, y),
             (30, y),
             (54, max(8, min(92, y + bend))),
-            (pen.right - 6, max(8, min(92, y + bend))),
+            (pen.right - 13, max(8, min(92, y + bend))),
         ]
         pen.line(path, 2.4, colour)
         for x, stop in (path[0], path[1], path[2], path[3]):
