@@ -7,9 +7,29 @@ from mmsent.sources.drawings.pen import Pen, arc, curve
 Scene = Callable[[Pen, int], None]  # the mood: 1 glad, 0 plain, -1 sad
 
 GROUNDS = {
-    1: (("#ffe27a", "#ff9fb2"), ("#8be0d4", "#f9f3c7"), ("#2b2a5e", "#7a4fa3"), ("#a7d8ff", "#ffffff")),
-    0: (("#cfe0d5", "#a9c3b6"), ("#e6d9c2", "#cdb99a"), ("#9fb4cc", "#c4d1e0"), ("#3c4a5a", "#5a6b7c")),
-    -1: (("#f0b8a8", "#d9806f"), ("#2a2d3a", "#4b4f63"), ("#c9d3a0", "#8b9a5f"), ("#9aa7b8", "#5d6a7d")),
+    1: (
+        ("#ffe27a", "#ff9fb2"),
+        ("#8be0d4", "#f9f3c7"),
+        ("#2b2a5e", "#7a4fa3"),
+        ("#a7d8ff", "#ffffff"),
+        ("#10243f", "#2a5f7d"),
+    ),
+    0: (
+        ("#cfe0d5", "#a9c3b6"),
+        ("#e6d9c2", "#cdb99a"),
+        ("#9fb4cc", "#c4d1e0"),
+        ("#3c4a5a", "#5a6b7c"),
+        ("#ffdd99", "#ffc977"),
+        ("#9fd0f5", "#c3e2f7"),
+    ),
+    -1: (
+        ("#f0b8a8", "#d9806f"),
+        ("#ffd166", "#ff9f5a"),
+        ("#8fd0ff", "#cdeaff"),
+        ("#2a2d3a", "#4b4f63"),
+        ("#c9d3a0", "#8b9a5f"),
+        ("#9aa7b8", "#5d6a7d"),
+    ),
 }
 COATS = ("#7fb7be", "#d9a05b", "#b58bc9", "#8fae6b", "#d97b7b", "#9aa5b1", "#e0c097")
 DARK = "#22222c"

@@ -23,7 +23,7 @@ def floor(pen: Pen, y: float) -> None:
 
 
 def flying(pen: Pen, mood: int, low: float = 30) -> None:
-    """Stars and notes above a glad scene, jagged marks and drops above a sad one; nothing above a plain one."""
+    """Stars and notes above a glad scene, jagged marks and drops above a sad one."""
     for _ in range(8 if mood else 0):
         x, y = pen.random.uniform(pen.left + 4, pen.right - 4), pen.random.uniform(pen.top + 4, low)
         if mood < 0 and pen.random.random() < 0.5:
@@ -127,6 +127,7 @@ def laptop(pen: Pen, mood: int) -> None:
     pen.box(19, 21, 62, 43, {1: "#e8fff2", 0: "#eef1f4", -1: "#2450a8"}[mood])
     pen.shape([(16, 68), (84, 68), (94, 84), (6, 84)], "#9aa2ac")
     if mood > 0:
+        pen = pen.unmirrored()
         pen.line([(24, 58), (36, 50), (46, 54), (60, 38), (74, 27)], 2.4, "#16a35a")
         pen.shape([(76, 24), (66, 27), (74, 34)], "#16a35a")
         features(pen.moved(35, 35, 0.9), 1)

@@ -117,7 +117,7 @@ def coffee_bag(pen: Pen) -> None:
     pen.shape([(28, 22), (72, 22), (74, 90), (26, 90)], paper)
     pen.box(27, 14, 46, 10, mix(paper, "#000000", 0.2), 1)
     pen.box(33, 40, 34, 30, "#f4f1ea", 2)
-    pen.text(50, 48, pen.random.choice(("COFFEE", "FILTER", "HOUSE")), 8, "#4b4f55", 28)
+    pen.text(50, 48, pen.random.choice(("FERNHOLLOW", "FILTER", "HOUSE")), 8, "#4b4f55", 28)
     pen.text(50, 57, pen.random.choice(("250 g", "500 g", "1 kg")), 5.4, "#74797f", 28)
     pen.box(38, 63, 24, 1.6, "#c9c6bd")
 

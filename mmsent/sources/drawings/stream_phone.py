@@ -73,7 +73,7 @@ def boxed_phone(pen: Pen) -> None:
     pen.box(12, 40, 42, 44, "#f2f2ef", 2)
     pen.shape([(12, 40), (54, 40), (60, 32), (18, 32)], "#ffffff")
     pen.shape([(54, 40), (60, 32), (60, 76), (54, 84)], "#d5d6d3")
-    pen.text(33, 62, pen.random.choice(("Z5", "Z7", "256 GB")), 9, "#70767d", 34)
+    pen.text(33, 62, pen.random.choice(("ZEPHYRINE", "Z7", "256 GB")), 9, "#70767d", 34)
     phone(pen.moved(78, 56, 0.62, 8), ("#aebbc6", "#8fa0ae"))
     pen.line(arc(30, 90, 20, 4, 180, 360), 1.2, "#8d9399")
 

@@ -199,8 +199,64 @@ def tipped_hamper(pen: Pen) -> None:
     cross(pen, 80, 28, 12)
 
 
+def evening_picnic(pen: Pen) -> None:
+    pen.wash(*pen.random.choice((("#3b3a78", "#ff9f7a"), ("#2f4a86", "#f7a8a0"), ("#51397a", "#ffb36b"))))
+    for _ in range(22):
+        pen.disc(pen.random.uniform(pen.left, pen.right), pen.random.uniform(pen.top, 26), 0.45, "#ffeec2")
+    pen.wash("#4f8a5b", "#2c5f4a", 58)
+    pen.line(arc(50, pen.top + 8, 62, 14, 0, 180), 0.5, "#2a2340")
+    for x, y in arc(50, pen.top + 8, 62, 14, 14, 166)[::2]:
+        pen.glow(x, y + 2, 9, "#ffe08a", 0.9)
+        pen.disc(x, y + 2, 1.9, "#fff2b8")
+    for x in crowd_places(pen.random, pen.random.choice((2, 3)), 10, 90):
+        person(pen, x, 60, 1.05, "positive", arms_up=pen.random.random() < 0.3)
+    cloth = pen.random.choice(CLOTHS)
+    blanket(pen, 50, 86, 46, cloth)
+    hamper(pen.moved(66, 90, 0.7), cloth=cloth)
+    pen.glow(40, 80, 22, "#ffdf8a", 0.7)
+    pen.box(37, 76, 6, 10, "#ffe9ad", 1.5)
+    pen.heart(40, 68, 3.4, "#ff6f85")
+
+
+def _carton(pen: Pen, colour: str, *, crushed: bool) -> None:
+    """A delivery carton around the origin, 56 units wide, whole or crushed."""
+    dark = mix(colour, "#2a1a10", 0.25)
+    top = [(-28, -14), (28, -14), (34, -24), (-22, -24)]
+    front = [(-28, -14), (28, -14), (28, 24), (-28, 24)]
+    if crushed:
+        top = [(-28, -8), (-4, 2), (28, -16), (32, -24), (2, -12), (-20, -20)]
+        front = [(-28, -8), (-4, 2), (28, -16), (24, 6), (30, 24), (-26, 24), (-32, 8)]
+    pen.shape(top, mix(colour, "#ffffff", 0.2))
+    pen.shape(front, colour)
+    pen.shape([(28, -14), (34, -24), (34, 14), (28, 24)], dark)
+    pen.box(-3, 2 if crushed else -14, 6, 22 if crushed else 38, mix(colour, "#fff6e0", 0.45))
+    pen.text(0, 12, "MEADOWBOX", 8, mix(dark, "#2a1a10", 0.6), 46)
+
+
+def doorstep_carton(pen: Pen) -> None:
+    pen.wash(*pen.random.choice((("#c4ccd2", "#d9dee2"), ("#cfc8bc", "#e2dcd1"))))
+    pen.box(22, pen.top, 56, 76 - pen.top, pen.random.choice(("#7d8f99", "#8f877b", "#7f9486")))
+    pen.box(27, pen.top, 46, 40 - pen.top, fade("#ffffff", 0.16), 1)
+    pen.disc(72, 50, 1.8, "#d9cfa8")
+    pen.wash("#a9aca9", "#93979a", 76)
+    shadow(pen, 51, 90, 36)
+    _carton(pen.moved(50, 66), "#c7a476", crushed=False)
+
+
+def crushed_carton(pen: Pen) -> None:
+    pen.wash(*pen.random.choice((("#4b535d", "#333a43"), ("#5c4a48", "#3d3030"), ("#4d5348", "#33382f"))))
+    pen.wash("#3a3d40", "#27292c", 70)
+    puddle(pen, 50, 90, 44)
+    _carton(pen.moved(46, 66, 1.15, pen.random.uniform(-9, 4)), "#a98457", crushed=True)
+    for x, y in ((82, 84), (90, 92), (12, 92)):
+        apple(pen, x, y, 4.4, "#7a3b30")
+    big_face(pen, 72, 24, 16, "negative", crying=pen.random.random() < 0.5)
+    if pen.random.random() < 0.6:
+        rain(pen, 60)
+
+
 DRAWINGS: dict[Label, tuple[Drawing, ...]] = {
-    "positive": (meadow_friends, splendid_hamper),
-    "neutral": (plain_hamper, packing_list),
-    "negative": (soaked_blanket, mouldy_sandwich, tipped_hamper),
+    "positive": (meadow_friends, splendid_hamper, evening_picnic),
+    "neutral": (plain_hamper, packing_list, doorstep_carton),
+    "negative": (soaked_blanket, mouldy_sandwich, tipped_hamper, crushed_carton),
 }
