@@ -1,4 +1,4 @@
-"""The drawn pictures: repeatable, varied, of decodable size, and two collections that share nothing but the pen."""
+"""The drawn pictures: repeatable, varied, readable, and two collections that share nothing but the pen."""
 
 import ast
 import hashlib
@@ -27,7 +27,7 @@ def collection(use: Use) -> dict[str, Label]:
 
 
 EVERY_STREAM_MOTIF = sorted(collection("stream"))
-SOME_LESSONS = sorted(collection("lessons"))[::9]
+SOME_LESSONS = sorted(collection("lessons"))[::17]
 
 
 def pixels(motif: str, seed: int) -> str:
@@ -37,19 +37,17 @@ def pixels(motif: str, seed: int) -> str:
 @pytest.mark.parametrize("motif", [*EVERY_STREAM_MOTIF, *SOME_LESSONS])
 def test_a_seed_is_one_picture_and_seeds_differ(motif: str) -> None:
     assert pixels(motif, 1) == pixels(motif, 1)
-    assert len({pixels(motif, seed) for seed in range(4)}) == 4
+    assert pixels(motif, 1) != pixels(motif, 2)
 
 
 @pytest.mark.parametrize("motif", [*EVERY_STREAM_MOTIF[::4], *SOME_LESSONS[::4]])
 def test_the_product_can_read_every_picture(motif: str) -> None:
-    for seed in range(3):
-        data = jpeg(draw(motif, seed))
-        image = Image.open(BytesIO(data))
-        assert image.format == "JPEG"
-        assert image.mode == "RGB"
-        assert all(320 <= side <= 640 for side in image.size)
-        assert len(data) < Settings().image_max_bytes
-        decode_image(data, size=64, thumbnail_px=96)
+    data = jpeg(draw(motif, 3))
+    image = Image.open(BytesIO(data))
+    assert (image.format, image.mode) == ("JPEG", "RGB")
+    assert all(320 <= side <= 640 for side in image.size)
+    assert len(data) < Settings().image_max_bytes
+    decode_image(data, size=64, thumbnail_px=96)
 
 
 @pytest.mark.parametrize("use", USES)
@@ -74,10 +72,10 @@ def imported(path: Path) -> set[str]:
 
 def test_the_collections_share_the_pen_alone() -> None:
     assert not set(collection("stream")) & set(collection("lessons"))
-    for use, prefix in (("stream", "stream"), ("lessons", "lessons")):
-        own = {f"{drawings.__name__}.{path.stem}" for path in FOLDER.glob(f"{prefix}*.py")}
-        assert own, use
-        for path in FOLDER.glob(f"{prefix}*.py"):
+    for use in USES:
+        own = {f"{drawings.__name__}.{path.stem}" for path in FOLDER.glob(f"{use}*.py")}
+        assert len(own) > 3
+        for path in FOLDER.glob(f"{use}*.py"):
             assert imported(path) <= own | SHARED, f"{path.name} borrows from the other collection"
 
 

@@ -138,7 +138,9 @@ class Watercolour(Pen):
 
     def finish(self) -> Image.Image:
         image = super().finish().filter(ImageFilter.GaussianBlur(1.6))
-        grain = Image.effect_noise((image.width // 2, image.height // 2), 9).resize(image.size)
+        width, height = image.width // 3, image.height // 3
+        noise = Image.frombytes("L", (width, height), self.random.randbytes(width * height))
+        grain = noise.point(lambda value: 112 + value // 8).resize(image.size, Image.Resampling.BILINEAR)
         return ImageChops.overlay(image, Image.merge("RGB", (grain, grain, grain)))
 
 
