@@ -228,8 +228,8 @@ def stage(pen: Pen, mood: int) -> None:
     floor(pen, 78)
     colour = paint(pen, mood)
     pen.box(pen.left, pen.top, pen.right - pen.left, 12 - pen.top, colour)
-    for x in range(round(pen.left) - 5, round(pen.right) + 5, 12):
-        pen.oval(x, 12, 6, 6, mix(colour, DARK, 0.2), 0, 180)
+    for scallop in range(round(pen.left) - 5, round(pen.right) + 5, 12):
+        pen.oval(scallop, 12, 6, 6, mix(colour, DARK, 0.2), 0, 180)
     if mood:
         pen.shape([(44, 12), (56, 12), (82, 84), (18, 84)], "#fff6c9" if mood > 0 else "#b9bfd0")
         pen.random.choice(CREATURES)(pen.moved(50, 58, 1.5), mood)
@@ -241,5 +241,5 @@ def stage(pen: Pen, mood: int) -> None:
                 pen.star(x, y, 4.5, "#b3261e", points=9, inner=0.7)
     else:
         pen.box(38, 50, 24, 4, "#7d6a5c", 1)
-        for x in (40, 57):
-            pen.box(x, 54, 3, 28, "#7d6a5c")
+        for leg in (40, 57):
+            pen.box(leg, 54, 3, 28, "#7d6a5c")

@@ -1,7 +1,7 @@
 """The bare pen that every drawing is made with: shapes, lines, light and lettering, no scene.
 
-Coordinates are units: the picture's middle square is (0, 0) to (100, 100), y downwards; wide or tall ones have
-more room at both sides, from `left` to `right` and `top` to `bottom`. Angles are degrees, clockwise from the
+Coordinates are units: the picture's middle square is (0, 0) to (100, 100), y downwards; wide or tall
+ones have more room at both sides, from `left` to `right` and `top` to `bottom`. Angles are degrees, clockwise from the
 right. Colours are `#rrggbb` or `#rrggbbaa`.
 """
 # ruff: noqa: PLR0917  # a shape is its numbers, in one order: place, size, colour, the rest

@@ -88,9 +88,9 @@ def smiling_mug(pen: Pen) -> None:
 
 def cafe_friends(pen: Pen) -> None:
     pen.wash(*pen.random.choice((("#f7c98b", "#ffe9c7"), ("#94d0c4", "#dcf3ea"))))
-    for x in range(4):
-        pen.disc(14 + x * 24, pen.top + 12, 3, "#fff6d0")
-        pen.glow(14 + x * 24, pen.top + 12, 16, "#fff3bd", 0.9)
+    for lamp in range(4):
+        pen.disc(14 + lamp * 24, pen.top + 12, 3, "#fff6d0")
+        pen.glow(14 + lamp * 24, pen.top + 12, 16, "#fff3bd", 0.9)
     places = crowd_places(pen.random, pen.random.choice((2, 3)), 8, 92)
     for x in places:
         person(pen, x, 58, 1.15, "positive")

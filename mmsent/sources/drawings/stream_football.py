@@ -89,8 +89,8 @@ def tactic_board(pen: Pen) -> None:
         arc(50, 50, 12, 12, 0, 360),
     ):
         pen.line(outline, 0.9, "#eef2ee")
-    for y in (10, 76):
-        pen.line([(30, y), (30, y + 14), (70, y + 14), (70, y), (30, y)], 0.9, "#eef2ee")
+    for end in (10, 76):
+        pen.line([(30, end), (30, end + 14), (70, end + 14), (70, end), (30, end)], 0.9, "#eef2ee")
     for number in range(7):
         x, y = pen.random.uniform(18, 82), pen.random.uniform(28, 72)
         pen.disc(x, y, 3.6, pen.random.choice(("#f2efe6", "#3d4a55")))
