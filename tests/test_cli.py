@@ -17,21 +17,24 @@ import mmsent
 from mmsent import __main__ as entrance
 from mmsent import cli
 from mmsent.broker import Message, Publisher, TopicReader
-from mmsent.commands.alerts import line_of, reachable
+from mmsent.commands.alert_view import line_of
+from mmsent.commands.alerts import reachable
 from mmsent.commands.console import printable
 from mmsent.commands.score import row_of
-from mmsent.embedded.record import DemoRecord, claimed, write_record
+from mmsent.embedded.record import DemoRecord, claimed, running_demo, write_record
 from mmsent.embedded.servers import free_port, local_kafka, local_redis
 from mmsent.engine.stub import POISON
 from mmsent.posts import Alert, Opinion, ScoredPost, Window
 from mmsent.settings import Settings, settings_table
-from mmsent.sources.sample import draw
+from mmsent.sources.drawings import draw, jpeg, motifs
+from mmsent.store.reads import Quote
 
 ROOT = Path(__file__).parent.parent
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 COMMANDS = [
     "demo",
     "ingest replay",
+    "ingest sample",
     "worker",
     "dashboard",
     "alerts",
@@ -385,7 +388,7 @@ def test_settings(run: Run) -> None:
 
 def test_scores_are_the_same_on_every_run(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MMSENT_ENGINE", "stub")
-    (tmp_path / "sad.jpg").write_bytes(draw("sad", 0))
+    (tmp_path / "sad.jpg").write_bytes(jpeg(draw(motifs("stream", "picnic", "negative")[0], 0)))
     path = tmp_path / "posts.jsonl"
     lines = [{"id": number, "text": f"post {number}", "image": "sad.jpg"} for number in range(5)]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -440,7 +443,7 @@ def test_alerts_of_a_running_demo(run: Run, tmp_path: Path) -> None:
         data = run("alerts", "--from-start", "--for", 3, "--json")
         nothing = run("alerts", "--for", 1)
     assert (lines.code, data.code, nothing.code) == (0, 0, 0)
-    assert lines.out == line_of(alert(), None) + "\n"
+    assert lines.out == line_of(alert()) + "\n"
     assert "not an alert" in lines.err
     assert Alert.model_validate_json(data.out) == alert()
     assert nothing.out == ""
@@ -456,15 +459,16 @@ def test_kafka_that_was_named_wins_over_a_demo(tmp_path: Path, monkeypatch: pyte
     record = DemoRecord(1, "127.0.0.1:5", "redis://127.0.0.1:6/0", "sqlite:///x", "", None, "")
     with claimed(tmp_path):
         write_record(tmp_path, record)
-        assert reachable(Settings.load()).kafka_bootstrap_servers == "127.0.0.1:5"
+        assert reachable(Settings.load(), running_demo(tmp_path)).kafka_bootstrap_servers == "127.0.0.1:5"
         monkeypatch.setenv("MMSENT_KAFKA_BOOTSTRAP_SERVERS", "kafka:9092")
-        assert reachable(Settings.load()).kafka_bootstrap_servers == "kafka:9092"
+        assert reachable(Settings.load(), running_demo(tmp_path)).kafka_bootstrap_servers == "kafka:9092"
     monkeypatch.delenv("MMSENT_KAFKA_BOOTSTRAP_SERVERS")
-    assert reachable(Settings.load()).kafka_bootstrap_servers == "127.0.0.1:29092"
+    assert reachable(Settings.load(), running_demo(tmp_path)).kafka_bootstrap_servers == "127.0.0.1:29092"
 
 
 def test_an_alert_in_one_line() -> None:
-    line = line_of(alert(count=1, state="recovered"), "Nice\nweather \x1b[2J\u202e" + "x" * 100)
+    quote = Quote("test/1", "Nice\nweather \x1b[2J\u202e" + "x" * 100, None, None, None)
+    line = line_of(alert(count=1, state="recovered"), [quote])
     assert "1 post ·" in line
     assert "revision 2, recovered" in line
     assert "\x1b" not in line

@@ -73,7 +73,7 @@ def test_an_empty_database(reader: Reader) -> None:
     assert reader.totals().net_sentiment is None
     assert reader.sentiment() == []
     assert reader.flagged() == []
-    assert reader.texts([]) == {}
+    assert reader.quotes([]) == []
     assert reader.alerts() == []
     assert reader.unscored_languages() == {}
     assert reader.freshness().progress == ()
@@ -144,9 +144,19 @@ def test_flagged_posts_are_the_newest_of_the_topic(url: str, reader: Reader) -> 
     assert not reader.is_empty()
 
 
-def test_texts_of_deleted_posts_are_gone(url: str, reader: Reader) -> None:
-    put(url, tables.posts, post("a"), post("b", deleted=True, text=None))
-    assert reader.texts(["a", "b", "unknown"]) == {"a": "A"}
+def test_quotes_come_in_the_order_asked_without_deleted_posts(url: str, reader: Reader) -> None:
+    gone = post("b", deleted=True, text=None)
+    put(url, tables.posts, post("a"), gone, post("c", image_opinion=None, conflict=None))
+    unjudged, judged = reader.quotes(["c", "b", "unknown", "a"])
+    assert (unjudged.post_id, unjudged.text, unjudged.image_opinion, unjudged.conflict) == (
+        "c",
+        "C",
+        None,
+        None,
+    )
+    assert judged.post_id == "a"
+    assert judged.text_opinion is not None
+    assert (judged.text_opinion.model_dump(), judged.conflict) == (OPINION, 0.7)
 
 
 def test_alerts_newest_first_with_the_posts_that_disagree_most(url: str, reader: Reader) -> None:
@@ -234,7 +244,7 @@ def test_nothing_can_be_written(url: str, reader: Reader) -> None:
     put(url, tables.posts, post("a"))
     with pytest.raises(MmsentError, match="read"), reader._connection() as connection:
         connection.execute(tables.posts.delete())
-    assert reader.texts(["a"])
+    assert reader.quotes(["a"])
 
 
 def test_a_server_that_is_down() -> None:

@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
+    from mmsent.posts import Opinion
     from mmsent.settings import Settings
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]+")
+NARROW = 60  # columns that everything can be read in
+SENTIMENTS = {  # mark and colour; blue and vermilion stay apart for every kind of colour vision
+    "positive": ("▲", "#2f83c5"),
+    "neutral": ("•", "#8a93a0"),
+    "negative": ("▼", "#d4681c"),
+}
 
 
 def say(line: str) -> None:
@@ -31,16 +39,32 @@ def talk_console() -> "Console":
     return Console(stderr=True, highlight=False)
 
 
+def data_console() -> "Console":
+    """rich's console on stdout. Colours only on a terminal, and not if NO_COLOR is set (no-color.org)."""
+    from rich.console import Console  # noqa: PLC0415  # half of what a command takes to start
+
+    return Console(highlight=False, soft_wrap=False)
+
+
+def opinion_text(opinion: "Opinion | None") -> "Text":
+    """▲ positive 0.93, in the sentiment's colour; – without an opinion."""
+    from rich.text import Text  # noqa: PLC0415  # half of what a command takes to start
+
+    if opinion is None:
+        return Text("–", style="dim")
+    mark, color = SENTIMENTS[opinion.label]
+    return Text(f"{mark} {opinion.label} {getattr(opinion, opinion.label):.2f}", style=color)
+
+
 def give_table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
     """A table on stdout."""
-    from rich.console import Console  # noqa: PLC0415  # half of what a command takes to start
-    from rich.markup import escape  # noqa: PLC0415
+    from rich.markup import escape  # noqa: PLC0415  # half of what a command takes to start
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(escape(printable(str(cell))) for cell in row))
-    Console(highlight=False).print(table)
+    data_console().print(table)
 
 
 def printable(text: str, limit: int | None = None) -> str:

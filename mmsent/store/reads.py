@@ -69,6 +69,17 @@ class FlaggedPost:
 
 
 @dataclass(frozen=True)
+class Quote:
+    """What a post says, and what its words and its picture were taken for."""
+
+    post_id: str
+    text: str
+    text_opinion: Opinion | None
+    image_opinion: Opinion | None
+    conflict: float | None
+
+
+@dataclass(frozen=True)
 class PartitionProgress:
     """Offsets below `next_offset` of a Kafka partition are in the database, or on `posts.dead`."""
 
@@ -168,10 +179,12 @@ class Reader:
         newest = query.order_by(posts.c.created_at.desc(), posts.c.post_id).limit(limit)
         return [_flagged_post(row) for row in self._rows(newest)]
 
-    def texts(self, post_ids: Sequence[str]) -> dict[str, str]:
-        """Texts by post id; ids that are unknown or deleted are left out."""
-        query = select(posts.c.post_id, posts.c.text).where(posts.c.post_id.in_(post_ids), ~posts.c.deleted)
-        return {row["post_id"]: row["text"] or "" for row in self._rows(query)}
+    def quotes(self, post_ids: Sequence[str]) -> list[Quote]:
+        """Posts by id, in that order; those that are unknown or deleted are left out."""
+        columns = (posts.c[name] for name in ("post_id", "text", "text_opinion", "image_opinion", "conflict"))
+        query = select(*columns).where(posts.c.post_id.in_(post_ids), ~posts.c.deleted)
+        found = {row["post_id"]: _quote(row) for row in self._rows(query)}
+        return [found[post_id] for post_id in post_ids if post_id in found]
 
     def alerts(
         self, topic: str | None = None, limit: int = 100, start: datetime | None = None
@@ -288,6 +301,20 @@ def _flagged_post(row: RowMapping) -> FlaggedPost:
         conflict=row["conflict"],
         thumbnail=row["thumbnail"],
     )
+
+
+def _quote(row: RowMapping) -> Quote:
+    return Quote(
+        post_id=row["post_id"],
+        text=row["text"] or "",
+        text_opinion=_opinion(row["text_opinion"]),
+        image_opinion=_opinion(row["image_opinion"]),
+        conflict=row["conflict"],
+    )
+
+
+def _opinion(value: Any) -> Opinion | None:
+    return None if value is None else Opinion.model_validate(value)
 
 
 def _alert(row: RowMapping, post_ids: tuple[str, ...]) -> Alert:

@@ -1,0 +1,123 @@
+"""What people see at a terminal: alerts worth a look, in any width, whatever strangers wrote."""
+
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from itertools import pairwise
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from mmsent.commands.alert_view import block
+from mmsent.commands.alerts import DOUBLED_AFTER_S, GROWN_AFTER_S, Pace, Shown
+from mmsent.posts import Alert, Opinion, Window
+from mmsent.store.reads import Quote
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+GLAD = Opinion(label="positive", positive=0.9, neutral=0.06, negative=0.04)
+SAD = Opinion(label="negative", positive=0.1, neutral=0.17, negative=0.73)
+
+
+def alert(**changes: object) -> Alert:
+    values = {
+        "alert_id": "a1",
+        "revision": 0,
+        "kind": "conflict",
+        "severity": 6,
+        "created_at": NOON,
+        "topic": "meadowbox",
+        "title": "Words and picture disagree in 12 posts about meadowbox",
+        "count": 12,
+        "window": Window(start=NOON, end=NOON),
+        "why": {"flagged_share": 0.25},
+    }
+    return Alert.model_validate(values | changes)
+
+
+def quote(text: str) -> Quote:
+    return Quote("test/1", text, GLAD, SAD, 0.66)
+
+
+# Alerts: which are shown
+
+
+def shown_by(pace: Pace, now: float, *, last: bool = False) -> list[int]:
+    due = pace.take(now, last=last)
+    for one in due:
+        pace.shown[one.alert_id] = Shown(one, now)
+    return [one.count for one in due]
+
+
+def test_an_alert_that_grows_does_not_flood() -> None:
+    pace = Pace()
+    seen = []
+    for second in range(300):  # one more post each second, for five minutes
+        pace.add(alert(revision=second, count=second + 1))
+        seen += shown_by(pace, float(second))
+    assert seen[:2] == [1, 1 + DOUBLED_AFTER_S]
+    assert all(later >= 2 * earlier or later >= earlier + GROWN_AFTER_S for earlier, later in pairwise(seen))
+    assert len(seen) <= 10
+    assert seen[-1] > 200
+    assert shown_by(pace, 300.0, last=True) == [300]
+    assert shown_by(pace, 900.0, last=True) == []
+
+
+def test_what_stood_on_the_topic_is_shown_once_at_its_last_revision_in_order_of_time() -> None:
+    pace = Pace()
+    for revision in (0, 2, 1):
+        pace.add(alert(revision=revision, count=10 * revision + 1, created_at=NOON + timedelta(minutes=1)))
+    pace.add(alert(alert_id="a0", count=7))
+    assert shown_by(pace, 0.0) == [7, 21]
+
+
+def test_an_alert_that_is_over_is_shown_at_once() -> None:
+    pace = Pace()
+    pace.add(alert())
+    assert shown_by(pace, 0.0) == [12]
+    pace.add(alert(revision=1, state="recovered"))
+    assert shown_by(pace, 0.1) == [12]
+
+
+# Alerts: how they look
+
+
+def test_a_block_says_what_happened_and_what_to_do() -> None:
+    lines = block(
+        alert(),
+        [quote("Lovely basket")],
+        width=100,
+        dashboard="http://127.0.0.1:8501",
+        shown=alert(count=3),
+        now=NOON,
+    )
+    assert [line.plain for line in lines] == [
+        f"███░░ 6/10  {NOON.astimezone():%H:%M:%S}  conflict · meadowbox  12 posts (was 3)",
+        "  Words and picture disagree in 12 posts about meadowbox  25% of its posts",
+        "  “Lovely basket”",
+        "    words ▲ positive 0.90  ≠  picture ▼ negative 0.73  conflict 0.66",
+        "  → http://127.0.0.1:8501/?topic=meadowbox",
+    ]
+
+
+@pytest.mark.parametrize("width", [40, 60, 100])
+@pytest.mark.parametrize(
+    "text", ["", "x" * 500, "宅配" * 200, "a\x1b[2J\r\nb\u202ec\u2028d\u061ce", "[red]not markup[/red]"]
+)
+def test_a_strangers_text_stays_in_its_line(width: int, text: str) -> None:
+    lines = block(alert(), [quote(text)], width=width, dashboard=None, now=NOON + timedelta(days=2))
+    assert all(cell_len(line.plain) <= width for line in lines)
+    screen = StringIO()
+    Console(file=screen, width=width, color_system=None).print(*lines, sep="\n", soft_wrap=True)
+    said = screen.getvalue()
+    assert said.count("\n") == len(lines)
+    assert not set(said) & set("\x1b\r\u202e\u2028\u061c")
+    assert ("[red]" in said) == text.startswith("[red]")
+    assert "words ▲ posit" in said
+    assert said.startswith(f"███░░ 6/10  {NOON.astimezone():%d %b}")
+
+
+def test_a_topic_in_an_address_is_quoted() -> None:
+    lines = block(alert(topic="tea & #1"), [], width=80, dashboard="http://h:1", now=NOON)
+    assert lines[-1].plain.endswith("http://h:1/?topic=tea+%26+%231")
+    lines = block(alert(topic="all"), [], width=80, dashboard="http://h:1", now=NOON)
+    assert lines[-1].plain.endswith("→ http://h:1/")
