@@ -5,11 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
-from mmsent.errors import MmsentError, StoreUnavailableError
+from mmsent.errors import LiveUnavailableError, MmsentError, StoreUnavailableError
+from mmsent.live import Heartbeat, LiveReader
+from mmsent.posts import Alert
 from mmsent.store.reads import ALL_TOPICS, Bucket, Counts, FlaggedPost, Freshness, Reader
 
 CACHE_S = 2.0
 MAX_FLAGGED = 12
+MAX_ALERTS = 50  # on the charts
 MAX_BUCKETS = 120
 # Lengths that divide an hour or a day, so that buckets begin where people expect them.
 STEPS_S = (60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
@@ -24,17 +27,26 @@ PERIODS: dict[str, timedelta | None] = {
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """Two stretches of complete minutes, as long as the period and next to each other."""
+
+    recent: Counts
+    before: Counts
+
+
+@dataclass(frozen=True)
 class LiveView:
-    """One topic over one period. `previous` counts the same length of time before it, where there is one."""
+    """One topic over one period."""
 
     start: datetime
     end: datetime
     step_s: int
     buckets: list[Bucket]
     totals: Counts
-    previous: Counts | None
+    comparison: Comparison | None
     languages: dict[str, int]
     flagged: list[FlaggedPost]
+    alerts: list[Alert]
     freshness: Freshness
     read_at: datetime
 
@@ -50,7 +62,7 @@ class Problem:
 
 NO_POSTS = Problem(
     title="No posts yet",
-    detail="The database is ready and waits for a worker to write the first post.",
+    detail="The database is ready and waits for a worker to write the first post. To see made-up posts:",
     command="mmsent demo",
 )
 
@@ -92,9 +104,23 @@ def reader(database_url: str) -> Reader:
     return Reader(database_url)
 
 
+@st.cache_resource(show_spinner=False, max_entries=4, on_release=LiveReader.close)
+def live_reader(redis_url: str, timeout_s: float) -> LiveReader:
+    return LiveReader(redis_url, timeout_s)
+
+
 def topics(database_url: str) -> list[str]:
     """`all` and the tracked topics."""
     return [ALL_TOPICS, *reader(database_url).topics()]
+
+
+@st.cache_data(show_spinner=False, ttl=CACHE_S, max_entries=4)
+def workers(redis_url: str, timeout_s: float) -> list[Heartbeat] | None:
+    """The workers that live now; None while Redis does not say, which nothing else depends on."""
+    try:
+        return live_reader(redis_url, timeout_s).workers()
+    except LiveUnavailableError:
+        return None
 
 
 @st.cache_data(show_spinner=False, ttl=CACHE_S, max_entries=100)
@@ -108,16 +134,38 @@ def read_live_view(store: Reader, topic: str, period: str, now: datetime) -> Liv
     if store.is_empty():
         return None
     start, end, step_s = period_bounds(period, store.span(topic) or (now, now), now)
-    length = PERIODS[period]
+    freshness = store.freshness()
     return LiveView(
         start=start,
         end=end,
         step_s=step_s,
         buckets=store.sentiment(topic, start, end, step_s),
         totals=store.totals(topic, start, end),
-        previous=None if length is None else store.totals(topic, start - length, start),
+        comparison=_compare(store, topic, end - start, start, freshness.watermark)
+        if period != ALL_TIME
+        else None,
         languages=store.unscored_languages(topic, start, end),
         flagged=store.flagged(topic, start, end, MAX_FLAGGED),
-        freshness=store.freshness(),
+        alerts=store.alerts(None if topic == ALL_TOPICS else topic, MAX_ALERTS, start),
+        freshness=freshness,
         read_at=now,
+    )
+
+
+def _compare(
+    store: Reader, topic: str, length: timedelta, start: datetime, watermark: datetime | None
+) -> Comparison | None:
+    """The last complete minutes and those before; None unless all of them were watched.
+
+    A stream that began a while ago, or that lags, would else look like a rise or a fall.
+    """
+    watched = store.span()
+    if watermark is None or watched is None:
+        return None
+    middle = _floor(watermark, 60) - length
+    if watermark <= start or watched[0] > middle - length:
+        return None
+    return Comparison(
+        recent=store.totals(topic, middle, middle + length),
+        before=store.totals(topic, middle - length, middle),
     )

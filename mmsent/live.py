@@ -8,8 +8,10 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import redis.retry
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
@@ -24,6 +26,7 @@ from mmsent.settings import Settings
 FEED = "mmsent:feed"  # a stream; field `post` holds what is on `scores`
 THUMBNAIL = "mmsent:thumbnail:"  # + post_id: a JPEG
 WORKER = "mmsent:worker:"  # + id of the worker: JSON
+WORKERS = "mmsent:workers"  # a sorted set: ids of workers by the time of their last heartbeat
 HEARTBEAT_TTL_S = 30
 
 log = structlog.get_logger(__name__)
@@ -59,12 +62,11 @@ class LiveFeed:
     async def heartbeat(self, worker: str, state: Mapping[str, Any]) -> None:
         """Say that `worker` lives, and how it is doing; without another one it is forgotten soon."""
         value = json.dumps(dict(state), default=str)
-        ttl_s = min(HEARTBEAT_TTL_S, self._settings.live_ttl_s)
-        await self._attempt(lambda: self._redis.set(WORKER + worker, value, ex=ttl_s))
+        await self._attempt(lambda: self._beat(worker, value))
 
     async def farewell(self, worker: str) -> None:
         """The worker leaves."""
-        await self._attempt(lambda: self._redis.delete(WORKER + worker))
+        await self._attempt(lambda: self._redis.delete(WORKER + worker))  # its name is forgotten by itself
 
     async def ping(self) -> None:
         """Ask Redis whether it is there, whatever happened before.
@@ -103,6 +105,15 @@ class LiveFeed:
         pipeline.expire(FEED, settings.live_ttl_s)
         await pipeline.execute()
 
+    async def _beat(self, worker: str, value: str) -> None:
+        ttl_s = min(HEARTBEAT_TTL_S, self._settings.live_ttl_s)
+        pipeline: Pipeline = self._redis.pipeline(transaction=False)
+        pipeline.set(WORKER + worker, value, ex=ttl_s)
+        pipeline.zadd(WORKERS, {worker: time.time()})
+        pipeline.zremrangebyscore(WORKERS, "-inf", time.time() - self._settings.live_ttl_s)
+        pipeline.expire(WORKERS, self._settings.live_ttl_s)
+        await pipeline.execute()
+
     async def _attempt(self, action: Callable[[], Awaitable[Any]]) -> bool:
         """Whether `action` succeeded; not tried at all while the circuit is open."""
         if self._clock() < self._closed_until:
@@ -120,3 +131,48 @@ class LiveFeed:
             log.info("live_feed_back")
         self._failing = False
         return True
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """A worker that lives. `lag` = records of its partitions not finished yet; None if it does not say."""
+
+    worker: str
+    lag: int | None
+
+
+class LiveReader:
+    """Reads what workers say of themselves, waiting `timeout_s` for each answer; threads may share it."""
+
+    def __init__(self, redis_url: str, timeout_s: float) -> None:
+        try:
+            self._redis = redis.Redis.from_url(
+                redis_url,
+                socket_timeout=timeout_s,
+                socket_connect_timeout=timeout_s,
+                retry=redis.retry.Retry(NoBackoff(), 0),
+                decode_responses=True,
+            )
+        except ValueError as error:
+            raise SettingsError(f"MMSENT_REDIS_URL: {error}") from error
+
+    def workers(self) -> list[Heartbeat]:
+        """Those whose heartbeat has not expired, by name.
+
+        Raises:
+            LiveUnavailableError: Redis does not answer, so nobody knows.
+        """
+        try:
+            names = sorted(str(name) for name in self._redis.zrange(WORKERS, 0, -1))
+            said = self._redis.mget([WORKER + name for name in names]) if names else []
+        except (RedisError, OSError) as error:
+            raise LiveUnavailableError(f"Redis does not answer (MMSENT_REDIS_URL): {error}") from error
+        return [_heartbeat(name, value) for name, value in zip(names, said, strict=True) if value]
+
+    def close(self) -> None:
+        self._redis.close()
+
+
+def _heartbeat(worker: str, value: str | bytes) -> Heartbeat:
+    lag = json.loads(value).get("lag")
+    return Heartbeat(worker, lag if isinstance(lag, int) else None)

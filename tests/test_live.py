@@ -14,7 +14,7 @@ from fakeredis import TcpFakeServer
 from redis import Redis
 
 from mmsent.errors import LiveUnavailableError, SettingsError
-from mmsent.live import FEED, THUMBNAIL, WORKER, LiveFeed
+from mmsent.live import FEED, THUMBNAIL, WORKER, WORKERS, Heartbeat, LiveFeed, LiveReader
 from mmsent.posts import ScoredDelete, ScoredPost
 from mmsent.settings import Settings
 
@@ -99,6 +99,33 @@ async def test_heartbeats_expire_and_say_farewell(live: LiveFeed, redis_server: 
     assert await asyncio.to_thread(redis_server.get, WORKER + "w1") is None
 
 
+async def test_readers_count_the_workers_that_live(live: LiveFeed, redis_server: Redis) -> None:
+    port = redis_server.connection_pool.connection_kwargs["port"]
+    with closing(LiveReader(f"redis://127.0.0.1:{port}/0", timeout_s=2)) as reader:
+        assert await asyncio.to_thread(reader.workers) == []
+        for worker, state in (("w2", {"lag": 3}), ("w1", {}), ("dead", {"lag": 9}), ("left", {"lag": 9})):
+            await live.heartbeat(worker, state)
+        await live.farewell("left")
+        await asyncio.to_thread(redis_server.delete, WORKER + "dead")  # as when its heartbeat expires
+        assert await asyncio.to_thread(reader.workers) == [Heartbeat("w1", None), Heartbeat("w2", 3)]
+        assert 0 < await asyncio.to_thread(redis_server.ttl, WORKERS) <= 3600
+
+
+async def test_names_of_workers_long_gone_are_forgotten(live: LiveFeed, redis_server: Redis) -> None:
+    await asyncio.to_thread(redis_server.zadd, WORKERS, {"old": time.time() - 3700})
+    await live.heartbeat("w1", {})
+    assert await asyncio.to_thread(redis_server.zrange, WORKERS, 0, -1) == [b"w1"]
+
+
+def test_without_redis_nobody_knows_the_workers() -> None:
+    with closing(socket.socket()) as reserved:
+        reserved.bind(("127.0.0.1", 0))  # bound, not listening: refuses connections
+        reader = LiveReader(f"redis://127.0.0.1:{reserved.getsockname()[1]}/0", timeout_s=0.2)
+        with pytest.raises(LiveUnavailableError, match="MMSENT_REDIS_URL"):
+            reader.workers()
+        reader.close()
+
+
 async def test_ping(live: LiveFeed) -> None:
     await live.ping()
 
@@ -149,3 +176,5 @@ async def test_a_silent_server_is_waited_for_once_then_left_alone() -> None:
 def test_an_address_that_is_none() -> None:
     with pytest.raises(SettingsError, match="MMSENT_REDIS_URL"):
         LiveFeed(Settings(redis_url="http://localhost"))
+    with pytest.raises(SettingsError, match="MMSENT_REDIS_URL"):
+        LiveReader("http://localhost", timeout_s=1)

@@ -48,8 +48,9 @@ def now() -> datetime:
 
 @dataclass
 class Vitals:
-    """What readiness needs; parts appear as they are built."""
+    """What readiness and the heartbeat need; parts appear as they are built."""
 
+    metrics: Metrics = field(default_factory=Metrics)
     model: bool = False
     worker: Worker | None = None
     heart: Heart | None = None
@@ -69,7 +70,16 @@ class Vitals:
         worker = self.worker
         if worker is None:
             return {}
-        return {"partitions": worker.assignment, "in_hand": worker.in_hand, "ready": worker.ready}
+        return {
+            "partitions": worker.assignment,
+            "in_hand": worker.in_hand,
+            "lag": self.lag(),
+            "ready": worker.ready,
+        }
+
+    def lag(self) -> int:
+        """Records of our partitions not finished yet, when the watchdog last looked."""
+        return int(sum(sample.value for family in self.metrics.lag.collect() for sample in family.samples))
 
 
 @dataclass
@@ -87,7 +97,8 @@ async def serve(settings: Settings, serving: Serving) -> None:
     Raises:
         MmsentError: one line that says what is missing, or why the worker cannot go on.
     """
-    metrics, vitals = Metrics(), serving.vitals
+    vitals = serving.vitals
+    metrics = vitals.metrics
     async with AsyncExitStack() as stack:
         health = HealthServer(
             settings.health_host, settings.health_port, checks=vitals.checks, registry=metrics.registry

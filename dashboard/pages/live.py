@@ -1,18 +1,19 @@
-"""Page Live: what the stream feels now, and the newest posts whose words and picture disagree."""
+"""Page Live: what the stream feels now, what needs a person, and where words and picture disagree."""
 
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
-from dashboard import charts, data
+from dashboard import charts, data, freshness, markup, words
+from dashboard.figures import figures
 from mmsent.errors import MmsentError
+from mmsent.live import Heartbeat
+from mmsent.posts import Alert
 from mmsent.settings import Settings
 from mmsent.store.reads import ALL_TOPICS, FlaggedPost
 
-REFRESH_S = 5.0
-MAX_TEXT = 200
-MAX_LANGUAGES = 5
+REFRESHES_S = {"pause": None, "5s": 5, "15s": 15, "60s": 60}
 PERIOD_NAMES = {
     "15m": "the last 15 minutes",
     "1h": "the last hour",
@@ -20,43 +21,18 @@ PERIOD_NAMES = {
     "24h": "the last 24 hours",
     data.ALL_TIME: "all time",
 }
+MAX_LISTED_ALERTS = 5
 
 
 def page() -> None:
     try:
-        database_url = Settings.load().resolved_database_url
+        settings = Settings.load()
+        topics = known_topics(settings.resolved_database_url)
     except MmsentError as error:
         show_problem(data.as_problem(error))
         return
-    topic, period, refreshes = filters(database_url)
-    st.fragment(panels, run_every=REFRESH_S if refreshes else None)(database_url, topic, period)
-
-
-def filters(database_url: str) -> tuple[str, str, bool]:
-    """(topic, period, whether the page refreshes itself), all three in the address of the page."""
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.title("Live", anchor=False, width="content")
-        with st.container(horizontal=True, vertical_alignment="center", width="content"):
-            topic = st.selectbox(
-                "Topic",
-                known_topics(database_url),
-                format_func=lambda name: "All posts" if name == ALL_TOPICS else name,
-                key="topic",
-                bind="query-params",
-                label_visibility="collapsed",
-                width=190,
-            )
-            period = st.segmented_control(
-                "Created in the last",
-                list(data.PERIODS),
-                default="1h",
-                required=True,
-                key="range",
-                bind="query-params",
-                label_visibility="collapsed",
-            )
-            refreshes = st.toggle("Refresh", value=True, key="refresh", bind="query-params")
-    return topic, period or "1h", refreshes
+    topic, period, refresh = filters(topics)
+    st.fragment(panels, run_every=REFRESHES_S[refresh])(settings, topics, topic, period)
 
 
 def known_topics(database_url: str) -> list[str]:
@@ -67,22 +43,63 @@ def known_topics(database_url: str) -> list[str]:
         return list(dict.fromkeys([ALL_TOPICS, st.query_params.get("topic", ALL_TOPICS)]))
 
 
-def panels(database_url: str, topic: str, period: str) -> None:
+def filters(topics: list[str]) -> tuple[str, str, str]:
+    """(topic, period, refresh), all three in the address of the page."""
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.html(markup.heading(), width="content")
+        with st.container(horizontal=True, vertical_alignment="center", width="content"):
+            topic = st.selectbox(
+                "Topic",
+                topics,
+                format_func=lambda name: "All posts" if name == ALL_TOPICS else name,
+                key="topic",
+                bind="query-params",
+                label_visibility="collapsed",
+                width=190,
+            )
+            period = choice("Created in the last", list(data.PERIODS), "15m", "range")
+            refresh = choice("Refresh every", list(REFRESHES_S), "5s", "refresh")
+    return topic, period, refresh
+
+
+def choice(label: str, options: list[str], default: str, key: str) -> str:
+    chosen = st.segmented_control(
+        label,
+        options,
+        default=default,
+        required=True,
+        key=key,
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    return chosen or default
+
+
+def panels(settings: Settings, topics: list[str], topic: str, period: str) -> None:
     """All that is read from the database. Reads again at each refresh, so that it recovers by itself."""
+    database_url = settings.resolved_database_url
     try:
         view = data.live_view(database_url, topic, period)
+        workers = data.workers(settings.redis_url, settings.live_timeout_s)
+        topics_now = data.topics(database_url)
     except MmsentError as error:
         show_problem(data.as_problem(error))
         return
+    if topics_now != topics:
+        st.rerun()  # the filters have to know
     if view is None:
         show_problem(data.NO_POSTS)
         return
-    show_freshness(view)
+    show_freshness(view, workers)
     if not view.totals.posts:
         show_nothing_in_period(view, period)
         return
     show_totals(view, period)
-    show_charts(view)
+    left, right = st.columns([7, 3], gap="medium")
+    with left:
+        show_charts(view)
+    with right:
+        show_alerts(view, period)
     show_flagged(view, period)
 
 
@@ -100,157 +117,115 @@ def show_nothing_in_period(view: data.LiveView, period: str) -> None:
     with st.container(border=True, width=640):
         st.subheader(f"No posts in {PERIOD_NAMES[period]}", anchor=False)
         if newest is not None:
-            st.text(f"The newest post of all topics was created {ago(view.read_at - newest)}.")
-        st.button("Show all time", on_click=show_all_time)
+            st.text(f"The newest post of all topics was created {words.ago(view.read_at - newest)}.")
+        st.button("Show all time", on_click=choose, args=("range", data.ALL_TIME))
 
 
-def show_all_time() -> None:
-    st.session_state["range"] = data.ALL_TIME
+def choose(key: str, value: str) -> None:
+    """A filter, set from elsewhere on the page."""
+    st.session_state[key] = value
 
 
-def show_freshness(view: data.LiveView) -> None:
-    freshness = view.freshness
+def show_freshness(view: data.LiveView, workers: list[Heartbeat] | None) -> None:
+    newest = view.freshness.newest_post_at
     parts = []
-    if freshness.newest_post_at is not None:
-        parts.append(f"newest post {ago(view.read_at - freshness.newest_post_at)}")
-    if freshness.written_at is not None:
-        parts.append(f"last written {ago(view.read_at - freshness.written_at)}")
-    if freshness.watermark is not None:
-        parts.append(f"complete to {local(freshness.watermark):%H:%M:%S}, shaded after")
-    st.caption(" · ".join(parts))
+    if newest is not None:
+        parts = [
+            f"Data to {words.clock(newest, view.read_at, viewer_zone())}",
+            words.ago(view.read_at - newest),
+        ]
+    waiting = freshness.lag_in_words(workers)
+    parts += [waiting] if waiting else []
+    if view.totals.posts:
+        parts.append(f"{view.totals.with_image / view.totals.posts:.0%} with picture")
+    parts.append(freshness.workers_in_words(workers))
+    trouble = freshness.trouble(view.freshness, workers, view.read_at)
+    st.html(markup.strip(parts, trouble))
 
 
 def show_totals(view: data.LiveView, period: str) -> None:
-    totals, before = view.totals, view.previous
-    net, net_before = totals.net_sentiment, before.net_sentiment if before else None
     with st.grid(4, min_column_width=150):
-        show_metric(
-            "Posts",
-            f"{totals.posts:,}",
-            change(totals.posts, before.posts if before else 0),
-            f"created in {PERIOD_NAMES[period]}; compared with as long before",
-        )
-        show_metric(
-            "Net sentiment",
-            "–" if net is None else signed(net),
-            None if net is None or net_before is None else f"{net - net_before:+.2f}",
-            "(positive − negative) ÷ scored posts, from −1 to +1",
-        )
-        show_metric(
-            "Words ≠ picture",
-            f"{totals.flagged:,}",
-            change(totals.flagged, before.flagged if before else 0),
-            "posts whose words and picture disagree",
-        )
-        show_metric(
-            "With picture",
-            f"{totals.with_image / totals.posts:.0%}",
-            None,
-            "posts with a picture that was scored",
-        )
-
-
-def show_metric(label: str, value: str, delta: str | None, explained: str) -> None:
-    st.metric(
-        label,
-        value,
-        delta,
-        delta_color="off",  # more is neither good nor bad
-        delta_description=None if delta is None else "vs before",
-        help=explained,
-        border=True,
-        height="stretch",
-    )
-
-
-def signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−")
-
-
-def change(value: int, before: int) -> str | None:
-    return f"{value / before - 1:+.0%}" if before else None
+        for figure in figures(view.totals, view.comparison, PERIOD_NAMES[period]):
+            st.metric(
+                figure.label,
+                figure.value,
+                figure.change,
+                delta_color="off",  # more is neither good nor bad
+                delta_description="vs before" if figure.change else None,
+                help=figure.explained,
+                border=True,
+                height="stretch",
+                chart_data=charts.sparkline(view.buckets, view.step_s, view.read_at, figure.series),
+                chart_type="area",
+            )
 
 
 def show_charts(view: data.LiveView) -> None:
     frame = charts.bucket_frame(view.buckets, view.step_s)
     complete_to = view.freshness.watermark or view.end
-    step = step_name(view.step_s)
+    timeline = charts.Timeline(view.start, view.end, view.step_s, complete_to)
+    step = words.step_name(view.step_s)
     st.subheader(f"Posts per {step}", anchor=False)
     st.altair_chart(
-        charts.volume_chart(frame, view.start, view.end, complete_to),
-        alt=f"Posts per {step} by sentiment",
+        charts.volume_chart(frame, timeline, view.alerts), alt=f"Posts per {step} by sentiment", key="volume"
     )
-    st.subheader(f"Net sentiment per {step}", anchor=False)
+    st.subheader("Net sentiment", anchor=False)
     st.altair_chart(
-        charts.net_chart(frame, view.start, view.end, view.step_s, complete_to),
-        alt=f"Net sentiment per {step}, from −1 to +1",
+        charts.net_chart(frame, timeline, view.alerts),
+        alt=f"Net sentiment per {step}, from −1 to +1, and alerts",
+        key="net",
     )
+    notes = ["◆ alert", *(["shaded: may still grow"] if complete_to < view.end else [])]
     if view.totals.unscored:
-        st.text(unscored_sentence(view.totals.unscored, view.languages))
+        notes.append(words.unscored_sentence(view.totals.unscored, view.languages))
+    st.html(markup.note(" · ".join(notes)))
 
 
-def unscored_sentence(unscored: int, languages: dict[str, int]) -> str:
-    named = [f"{lang} {count:,}" for lang, count in list(languages.items())[:MAX_LANGUAGES]]
-    more = ["others"] if len(languages) > MAX_LANGUAGES else []
-    posts = "1 post was" if unscored == 1 else f"{unscored:,} posts were"
-    return f"{posts} not scored, by language: {', '.join(named + more)}"
+def show_alerts(view: data.LiveView, period: str) -> None:
+    st.subheader("Alerts", anchor=False)
+    if not view.alerts:
+        st.text(f"None in {PERIOD_NAMES[period]}.")
+    for alert in view.alerts[:MAX_LISTED_ALERTS]:
+        show_alert(alert, view.read_at)
+
+
+def show_alert(alert: Alert, now: datetime) -> None:
+    with st.container(border=True, gap=None):
+        st.html(markup.alert(alert, words.ago(now - alert.created_at)))
+        if alert.topic != ALL_TOPICS and st.session_state["topic"] != alert.topic:
+            label, key = f"Show {alert.topic} →", alert.alert_id
+            if st.button(label, key, type="tertiary", on_click=choose, args=("topic", alert.topic)):
+                st.rerun()
 
 
 def show_flagged(view: data.LiveView, period: str) -> None:
-    st.subheader("Words and picture disagree", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader("Words and picture disagree", anchor=False, width="content")
+        sensitive = any(post.sensitive for post in view.flagged)
+        reveals = sensitive and st.toggle("Show sensitive posts", key="sensitive")
     if not view.flagged:
         st.text(f"No such post in {PERIOD_NAMES[period]}.")
         return
-    with st.grid(2, min_column_width=400, border=True) as grid:
+    with st.grid(3, min_column_width=320, border=True) as grid:
         for post in view.flagged:
             with grid.cell():
-                show_post(post, view.read_at)
+                show_post(post, view.read_at, hidden=post.sensitive and not reveals)
 
 
-def show_post(post: FlaggedPost, now: datetime) -> None:
-    hidden = "hidden: marked sensitive" if post.sensitive else "no picture kept"
+def show_post(post: FlaggedPost, now: datetime, *, hidden: bool) -> None:
     with st.container(horizontal=True, wrap=False):
-        thumbnail = None if post.sensitive else post.thumbnail
-        st.html(charts.picture(thumbnail, hidden), width=charts.PICTURE_PX)
+        missing = "marked sensitive" if hidden else "no picture kept"
+        st.html(markup.picture(None if hidden else post.thumbnail, missing), width=markup.PICTURE_PX)
         with st.container(gap="xsmall"):
-            st.text(shorten(post.text))  # as it is: a stranger's markup must not become a picture or a link
-            st.caption(f"{ago(now - post.created_at)} · conflict {post.conflict:.2f}")
-    st.html(charts.opinion_bars(post.text_opinion, post.image_opinion))
-
-
-def shorten(text: str) -> str:
-    """One paragraph of at most `MAX_TEXT` characters."""
-    flat = " ".join(text.split())
-    return flat if len(flat) <= MAX_TEXT else flat[: MAX_TEXT - 1].rstrip() + "…"
-
-
-def step_name(step_s: int) -> str:
-    """60 → minute, 300 → 5 minutes."""
-    for seconds, unit in ((86_400, "day"), (3600, "hour"), (60, "minute")):
-        if step_s % seconds == 0:
-            number = step_s // seconds
-            return unit if number == 1 else f"{number} {unit}s"
-    raise ValueError(f"step_s={step_s} is not a number of whole minutes")
-
-
-def ago(passed: timedelta) -> str:
-    """4 s ago, 3 min ago, 2 h ago, 5 days ago."""
-    seconds = int(passed.total_seconds())
-    if seconds < 0:
-        return "just now"
-    for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size or (unit != "days" and seconds >= size):
-            return f"{seconds // size} {unit} ago"
-    return f"{seconds} s ago"
-
-
-def local(time: datetime) -> datetime:
-    """`time` where the viewer is; UTC where the browser does not say."""
-    return time.astimezone(viewer_zone())
+            # As it is: a stranger's markup must not become a picture or a link.
+            st.text("Hidden: marked sensitive" if hidden else words.shorten(post.text))
+            st.html(markup.note(" · ".join([*post.topics, words.ago(now - post.created_at)])))
+    st.html(markup.opinion_bars(post.text_opinion, post.image_opinion))
 
 
 def viewer_zone() -> tzinfo:
+    """Where the viewer is; UTC where the browser does not say."""
     try:
         return ZoneInfo(st.context.timezone or "UTC")
     except (ZoneInfoNotFoundError, ValueError):
-        return UTC
+        return ZoneInfo("UTC")

@@ -43,6 +43,11 @@ class Counts:
         """(positive − negative) / scored, −1 … 1; None where nothing is scored."""
         return (self.positive - self.negative) / self.scored if self.scored else None
 
+    @property
+    def negative_share(self) -> float | None:
+        """negative / scored, 0 … 1; None where nothing is scored."""
+        return self.negative / self.scored if self.scored else None
+
 
 @dataclass(frozen=True)
 class Bucket:
