@@ -241,8 +241,9 @@ def alert(alert_id: str, topic: str) -> dict[str, object]:
     now = datetime.now(UTC)
     return {
         "alert_id": alert_id, "revision": 2, "kind": "conflict", "topic": topic, "severity": 4,
-        "state": "open", "title": f"9 posts about {topic} <b>", "count": 9, "created_at": now - timedelta(minutes=3),
-        "window_start": now, "window_end": now, "why": {}, "changed": False,
+        "state": "open", "title": f"9 posts about {topic} <b>", "count": 9,
+        "created_at": now - timedelta(minutes=3), "window_start": now, "window_end": now, "why": {},
+        "changed": False,
     }  # fmt: skip
 
 
