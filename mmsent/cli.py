@@ -52,6 +52,10 @@ DataDir = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
 Rate = Annotated[float, typer.Option(min=0, help="Posts a second; 0 = as fast as it goes.")]
+Seed = Annotated[int, typer.Option(help="The sample: another number, another stream.")]
+Past = Annotated[
+    float, typer.Option(min=0, metavar="MINUTES", help="The sample: minutes of made-up past that go first.")
+]
 Source = Annotated[
     str | None,
     typer.Option(help="Goes before the ids of short posts: SOURCE/ID. By default the file's name."),
@@ -82,9 +86,17 @@ def _options(
 def demo(
     *,
     posts: Annotated[
-        Path | None, typer.Option(help="JSON Lines file of posts, '-' = stdin. Without it: a small sample.")
+        Path | None, typer.Option(help="JSON Lines file of posts, '-' = stdin. Without it: the sample.")
     ] = None,
-    rate: Rate = 10.0,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Posts a second; 0 = as fast as it goes. [default: 2 on average; with --posts 10]",
+        ),
+    ] = None,
+    seed: Seed = 0,
+    past: Past = 31.0,
     seconds: Seconds = None,
     port: Annotated[
         int | None,
@@ -97,6 +109,9 @@ def demo(
 ) -> None:
     """Run everything on this machine: broker, database, worker and dashboard, over a stream of posts.
 
+    The sample is made up: brands, towns, people, drawn pictures. Half an hour of past goes first, then days
+    of twelve minutes pass, and about a minute after the start one brand is in for a storm.
+
     Needs no Kafka, no Redis and no root; pip install 'mmsent[demo]'. Ctrl-C ends it and leaves nothing
     running. With a file and --rate 0 it ends by itself when all posts are through, and so it does with
     --headless; then it prints a summary.
@@ -104,6 +119,7 @@ def demo(
     \b
     Examples:
       mmsent demo
+      mmsent demo --rate 20 --past 5 --seed 7
       mmsent demo --posts posts.jsonl --rate 0 --headless
       mmsent demo --posts posts.jsonl --rate 50 --for 60 --port 9000
     """
@@ -115,9 +131,51 @@ def demo(
         posts=posts,
         source=source,
         rate=rate,
+        seed=seed,
+        past_s=past * 60,
         duration_s=seconds,
         headless=headless,
         as_json=as_json,
+    )
+
+
+@ingest.command("sample")
+def ingest_sample(
+    *,
+    rate: Annotated[
+        float, typer.Option(min=0, help="Posts a second on average; 0 = as fast as it goes.")
+    ] = 2.0,
+    seed: Seed = 0,
+    past: Past = 31.0,
+    seconds: Seconds = None,
+    pictures_host: Annotated[
+        str, typer.Option(help="Name or address under which workers reach this machine.")
+    ] = "127.0.0.1",
+    pictures_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the pictures, 0 = any free one.")
+    ] = 8082,
+) -> None:
+    """Put made-up posts on Kafka, without end, and serve their drawn pictures meanwhile.
+
+    Tracks the sample's topics, if the database can be reached. Workers fetch the pictures only where
+    MMSENT_FETCH_ALLOW_PRIVATE names this machine's address and the pictures' port. Ctrl-C ends it.
+
+    \b
+    Examples:
+      mmsent ingest sample
+      mmsent ingest sample --rate 50 --past 0 --for 60
+      mmsent ingest sample --pictures-host 10.0.0.7 --pictures-port 9000
+    """
+    from mmsent.commands.ingest import sample
+
+    sample(
+        _settings(),
+        rate=rate,
+        seed=seed,
+        past_s=past * 60,
+        duration_s=seconds,
+        pictures_host=pictures_host,
+        pictures_port=pictures_port,
     )
 
 
