@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from mmsent.embedded.record import NAME, running_demo
-from mmsent.sources.sample import draw
+from mmsent.sources.drawings import draw, jpeg, motifs
 
 pytestmark = pytest.mark.timeout(600)
 MARK = "MMSENT_TEST_OF_DEMO"
@@ -111,7 +111,7 @@ def write_posts(
 ) -> Path:
     folder.mkdir(exist_ok=True)
     if pictures:
-        (folder / "happy.jpg").write_bytes(draw("happy", 0))
+        (folder / "happy.jpg").write_bytes(jpeg(draw(motifs("stream", "picnic", "positive")[0], 0)))
         Image.new("RGB", (80, 60), "#334455").save(folder / "plain.png")
     path = folder / f"{name}.jsonl"
     image = ("happy.jpg", "plain.png", None)
@@ -191,13 +191,21 @@ def test_the_sample_for_a_while(home: Path) -> None:
         "MMSENT_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
         "MMSENT_TOPIC_PREFIX": "real.",
     }
-    done = demo(environment(home, **elsewhere), "--for", 3, "--rate", 20)
+    done = demo(environment(home, **elsewhere), "--for", 4, "--rate", 20, "--past", 0.25, "--json")
     assert done.returncode == 0, done.stderr
-    posts, scored, *_ = (line.split() for line in done.stdout.splitlines())
-    assert (posts[0], scored[0]) == ("posts", "scored")
-    assert posts[1] == scored[1]
-    assert 20 <= int(posts[1]) <= 80
+    summary = json.loads(done.stdout)
+    assert 250 < summary["posts"] < 700  # 19 s of them, of a lively hour
+    assert (summary["dead"], summary["lag"]) == (0, 0)
     assert rows(home, "SELECT count(*) FROM posts WHERE image_errors != '[]'") == [(0,)]
+    assert 0 < rows(home, "SELECT count(*) FROM posts WHERE deleted")[0][0] < 40
+    late = "SELECT count(*) FROM posts WHERE julianday(scored_at) - julianday(created_at) > 12.0 / 86400"
+    assert rows(home, late)[0][0] > 20  # of the past
+    foreign = "SELECT count(*), sum(unscored_reason = 'language') FROM posts WHERE lang != 'en'"
+    (count, unscored) = rows(home, foreign)[0]
+    assert count == unscored > 0
+    untracked = "SELECT count(*) FROM posts WHERE NOT deleted AND topics = '[]'"
+    assert rows(home, untracked) == [(0,)]
+    assert rows(home, "SELECT count(*) FROM topics") == [(8,)]
     assert not (home / "real.db").exists()
 
 
@@ -213,7 +221,11 @@ def test_a_picture_address_of_another_port_of_this_machine_is_refused(home: Path
     """In the demo the picture server alone may be reached; a post that names another port gets nothing."""
     path = home / "posts.jsonl"
     process = subprocess.Popen(
-        command("--rate", 1), env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command("--rate", 1, "--past", 0),
+        env=environment(home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         wait_for_demo(home, process)
@@ -241,7 +253,7 @@ def test_a_picture_address_of_another_port_of_this_machine_is_refused(home: Path
 
 def test_with_the_dashboard(home: Path) -> None:
     pytest.importorskip("streamlit")
-    arguments = [word for word in command("--rate", 20, "--port", 0) if word != "--headless"]
+    arguments = [word for word in command("--rate", 20, "--past", 1, "--port", 0) if word != "--headless"]
     process = subprocess.Popen(
         arguments, env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -266,7 +278,7 @@ def test_with_the_dashboard(home: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_everything(home: Path, number: signal.Signals) -> None:
     process = subprocess.Popen(
-        command("--rate", 20),
+        command("--rate", 20, "--past", 1),
         env=environment(home),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -295,7 +307,7 @@ def test_a_signal_before_it_is_ready(home: Path) -> None:
 
 def test_a_second_signal_does_not_wait(home: Path) -> None:
     process = subprocess.Popen(
-        command("--rate", 20),
+        command("--rate", 20, "--past", 1),
         env=stand_in(home, "ignores SIGTERM"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -313,7 +325,7 @@ def test_a_second_signal_does_not_wait(home: Path) -> None:
 
 def test_a_killed_demo_leaves_nothing_running(home: Path) -> None:
     process = subprocess.Popen(
-        command("--rate", 20),
+        command("--rate", 20, "--past", 1),
         env=environment(home),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

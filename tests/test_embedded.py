@@ -18,7 +18,7 @@ from aiohttp import ClientSession
 
 from mmsent.broker import Message, OffsetReader, Publisher, TopicReader
 from mmsent.embedded.figures import Counter, Summary
-from mmsent.embedded.ingest import CHUNK, Ingester, Room, record_of, size_of
+from mmsent.embedded.ingest import CHUNK, Ingester, Room, at_rate, record_of, size_of
 from mmsent.embedded.pictures import PictureServer
 from mmsent.embedded.processes import Program, environment_of, process_age_s
 from mmsent.embedded.record import NAME, DemoRecord, claimed, remove_record, running_demo, write_record
@@ -27,7 +27,6 @@ from mmsent.errors import BrokerUnavailableError, InputError, SetupError
 from mmsent.live import LiveFeed
 from mmsent.posts import ForgetAuthor, Post
 from mmsent.settings import Settings
-from mmsent.sources.sample import sample_messages
 from mmsent.store.schema import upgrade
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -91,13 +90,19 @@ async def test_only_the_given_pictures_are_served(tmp_path: Path) -> None:
     async with PictureServer() as server, ClientSession() as session:
         address = server.address_of(path)
         assert server.address_of(path) == address
-        assert server.address_of_bytes("sun", b"JPEG") != address
+        drawn = []
+        sun = server.address_of_drawing("sun", lambda: drawn.append(1) or b"JPEG")
+        assert sun not in {address, server.address_of_drawing("moon", lambda: b"JPEG")}
+        assert server.address_of_drawing("sun", lambda: b"other") == sun
         assert "a.png" not in address
         async with session.get(address) as response:
             assert (response.status, await response.read()) == (200, b"PNG")
             assert response.content_type == "image/png"
-        async with session.get(server.address_of_bytes("sun", b"JPEG")) as response:
-            assert await response.read() == b"JPEG"
+        assert not drawn  # nobody asked
+        for _ in range(2):
+            async with session.get(sun) as response:
+                assert await response.read() == b"JPEG"
+        assert len(drawn) == 1
         for wrong in ("secret.txt", "a.png", "../secret.txt", "%2e%2e/secret.txt", "", str(path)):
             async with session.get(f"http://{server.endpoint}/{wrong}") as response:
                 assert response.status == 404
@@ -251,8 +256,8 @@ class Broker:
 async def test_all_messages_in_order() -> None:
     broker = Broker()
     posts = [post(number) for number in range(3 * CHUNK + 5)]
-    ingester = Ingester(broker.send_all, rate=0)
-    await ingester.run(posts)
+    ingester = Ingester(broker.send_all)
+    await ingester.run(at_rate(posts, 0))
     assert broker.values == [one.to_json() for one in posts]
     assert ingester.sent == len(posts)
 
@@ -262,7 +267,7 @@ async def test_never_further_ahead_than_the_room() -> None:
     room = Room(20_000, broker.ends, broker.committed)
     record_size = size_of(record_of(post(1, "x" * 1000)))
     ingesting = asyncio.ensure_future(
-        Ingester(broker.send_all, rate=0, room=room).run(post(n, "x" * 1000) for n in range(100))
+        Ingester(broker.send_all, room=room).run(at_rate((post(n, "x" * 1000) for n in range(100)), 0))
     )
     while not ingesting.done():
         await asyncio.sleep(0.03)
@@ -275,7 +280,9 @@ async def test_never_further_ahead_than_the_room() -> None:
 async def test_a_message_larger_than_the_room_goes_alone() -> None:
     broker = Broker()
     room = Room(100, broker.ends, broker.committed)
-    ingesting = asyncio.ensure_future(Ingester(broker.send_all, rate=0, room=room).run([post(1), post(2)]))
+    ingesting = asyncio.ensure_future(
+        Ingester(broker.send_all, room=room).run(at_rate([post(1), post(2)], 0))
+    )
     await until(lambda: broker.values)
     await asyncio.sleep(0.1)
     assert len(broker.values) == 1
@@ -284,11 +291,28 @@ async def test_a_message_larger_than_the_room_goes_alone() -> None:
     assert len(broker.values) == 2
 
 
-async def test_the_rate_is_kept() -> None:
-    broker = Broker()
-    started = time.monotonic()
-    await Ingester(broker.send_all, rate=100).run(post(number) for number in range(51))
-    assert time.monotonic() - started > 0.45
+async def test_each_message_goes_when_it_is_due() -> None:
+    """The past at once and the rest by the clock; no message is made earlier than needed."""
+    broker, now_s, made = Broker(), [1000.0], []
+
+    def messages() -> Iterator[tuple[float, Post]]:
+        for number, due_s in enumerate((-60.0, -1.0, 0.0, 2.0, 2.5, 9.0)):
+            made.append(due_s)
+            yield due_s, post(number)
+
+    ingesting = asyncio.ensure_future(Ingester(broker.send_all, clock=lambda: now_s[0]).run(messages()))
+    for later_s, sent in ((0.0, 3), (1.9, 3), (2.0, 4), (3.0, 5), (9.0, 6)):
+        now_s[0] = 1000.0 + later_s
+        await until(lambda sent=sent: len(broker.values) == sent)
+        await asyncio.sleep(0.05)
+        assert len(broker.values) == sent
+        assert len(made) <= sent + 1
+    await asyncio.wait_for(ingesting, 5)
+
+
+def test_a_rate_spreads_messages_evenly() -> None:
+    assert [due_s for due_s, _ in at_rate(map(post, range(4)), 2)] == [0, 0.5, 1, 1.5]
+    assert [due_s for due_s, _ in at_rate(map(post, range(3)), 0)] == [0, 0, 0]
 
 
 async def test_a_broker_that_hiccups_and_one_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,11 +320,11 @@ async def test_a_broker_that_hiccups_and_one_that_is_gone(monkeypatch: pytest.Mo
     monkeypatch.setattr(asyncio, "sleep", lambda seconds: sleep(min(seconds, 0.01)))
     broker = Broker()
     broker.fail = 2
-    await Ingester(broker.send_all, rate=0).run([post(1)])
+    await Ingester(broker.send_all).run(at_rate([post(1)], 0))
     assert len(broker.values) == 1
     broker.fail = 3
     with pytest.raises(BrokerUnavailableError, match="after 0 posts: gone"):
-        await Ingester(broker.send_all, rate=0).run([post(2)])
+        await Ingester(broker.send_all).run(at_rate([post(2)], 0))
 
 
 async def test_what_a_file_says_wrong_ends_the_ingester() -> None:
@@ -309,7 +333,7 @@ async def test_what_a_file_says_wrong_ends_the_ingester() -> None:
         raise InputError("line 2")
 
     with pytest.raises(InputError, match="line 2"):
-        await Ingester(Broker().send_all, rate=0).run(messages())
+        await Ingester(Broker().send_all).run(at_rate(messages(), 0))
 
 
 def test_keys() -> None:
@@ -327,16 +351,16 @@ async def test_room_on_the_local_broker() -> None:
                 partial(offsets.end_offsets, "posts"),
                 partial(offsets.committed_offsets, "posts"),
             )
-            ingester = Ingester(partial(publisher.send_all, "posts"), rate=0, room=room)
+            ingester = Ingester(partial(publisher.send_all, "posts"), room=room)
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(ingester.run(post(n, "x" * 1000) for n in range(100)), 2)
+                await asyncio.wait_for(ingester.run(at_rate((post(n, "x" * 1000) for n in range(100)), 0)), 2)
             ends = sum((await offsets.end_offsets("posts")).values())
             assert 0 < ends <= 45
             async with TopicReader(settings, "posts", from_beginning=True) as reader:
                 assert json.loads((await anext(aiter(reader))).value or b"")["source"] == "test"
 
 
-# Figures and the sample
+# Figures
 
 
 def test_counts_of_an_empty_database(tmp_path: Path) -> None:
@@ -356,18 +380,3 @@ def test_summary_for_people_and_programs() -> None:
     assert lines[0].split() == ["posts", "4,240"]
     assert not any(line.startswith(("unchanged", "lag")) for line in lines)
     assert any(line.startswith("dead") for line in lines)
-
-
-def test_the_sample_repeats_and_stays_in_the_contract() -> None:
-    def take(seed: int, count: int) -> list[Post]:
-        stream = sample_messages(
-            lambda name, data: f"http://x/{name}/{len(data)}", seed=seed, now=lambda: NOON
-        )
-        return [next(stream) for _ in range(count)]
-
-    posts = take(7, 400)
-    assert posts == take(7, 400)
-    assert [one.text for one in posts] != [one.text for one in take(8, 400)]
-    assert len({one.post_id for one in posts}) == 400
-    assert len({one.text for one in posts}) > 100
-    assert 0.5 < sum(bool(one.images) for one in posts) / 400 < 0.9

@@ -35,7 +35,7 @@ OWNERS = {
     "openvino": {"mmsent/engine/openvino.py", "mmsent/training/export.py"},
     "httpx": {"mmsent/images"},
     "httpcore": {"mmsent/images"},
-    "PIL": {"mmsent/images/decode.py", "mmsent/sources/sample.py"},
+    "PIL": {"mmsent/images/decode.py", "mmsent/sources/drawings"},
     "confluent_kafka": {"mmsent/embedded"},
     "fakeredis": {"mmsent/embedded"},
     "streamlit": {"dashboard"},

@@ -11,19 +11,24 @@ from typing import TYPE_CHECKING, Self
 from mmsent.commands.console import give, printable, talk_console
 from mmsent.embedded.demo import DemoPlan, Talk, run_demo
 from mmsent.embedded.figures import Figures
+from mmsent.embedded.ingest import Timed, at_rate
+from mmsent.embedded.pictures import PictureServer
 from mmsent.embedded.servers import require_free
 from mmsent.embedded.stack import ProgramEndedError
 from mmsent.errors import SetupError
 from mmsent.settings import Settings
-from mmsent.sources.replay import Message, open_posts
+from mmsent.sources.replay import open_posts
+from mmsent.sources.sample import RATE as SAMPLE_RATE
 from mmsent.sources.sample import sample_messages
+from mmsent.sources.sample_texts import TOPICS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mmsent.embedded.pictures import PictureServer
-
+FILE_RATE = 10.0  # posts a second
 LINE_EVERY_S = 10.0  # where there is no terminal to keep a line up to date on
+
+Stream = Callable[[PictureServer], Iterable[Timed]]
 
 
 def run(
@@ -31,7 +36,9 @@ def run(
     *,
     posts: Path | None,
     source: str | None,
-    rate: float,
+    rate: float | None,
+    seed: int,
+    past_s: float,
     duration_s: float | None,
     headless: bool,
     as_json: bool,
@@ -42,8 +49,12 @@ def run(
         MmsentError: it cannot be started, or broke; nothing is left running.
     """
     plan = DemoPlan(
-        messages=_stream(posts, source),
-        rate=rate,
+        messages=(
+            _sample(SAMPLE_RATE if rate is None else rate, seed, past_s)
+            if posts is None
+            else _file(posts, source, FILE_RATE if rate is None else rate)
+        ),
+        topics=TOPICS if posts is None else (),
         duration_s=duration_s,
         ends_with_stream=headless or rate == 0,
         headless=headless,
@@ -65,11 +76,13 @@ def run(
             give(line)
 
 
-def _stream(posts: Path | None, source: str | None) -> "Callable[[PictureServer], Iterable[Message]]":
-    if posts is None:
-        return lambda pictures: sample_messages(pictures.address_of_bytes, source=source or "sample")
+def _sample(rate: float, seed: int, past_s: float) -> Stream:
+    return lambda pictures: sample_messages(pictures.address_of_drawing, seed=seed, rate=rate, past_s=past_s)
+
+
+def _file(posts: Path, source: str | None, rate: float) -> Stream:
     file = open_posts(posts, source)
-    return lambda pictures: (post.with_addresses(pictures.address_of) for post in file)
+    return lambda pictures: at_rate((post.with_addresses(pictures.address_of) for post in file), rate)
 
 
 def _check(settings: Settings, *, headless: bool) -> None:

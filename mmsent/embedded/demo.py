@@ -13,14 +13,14 @@ from typing import Any
 
 from mmsent.broker import OffsetReader, Publisher
 from mmsent.embedded.figures import Counter, Figures, Summary, lag
-from mmsent.embedded.ingest import Ingester, Room
+from mmsent.embedded.ingest import Ingester, Room, Timed
 from mmsent.embedded.pictures import PictureServer
 from mmsent.embedded.processes import process_age_s
 from mmsent.embedded.record import claimed, remove_record, write_record
 from mmsent.embedded.stack import Stack, running_stack
 from mmsent.errors import UnavailableError
 from mmsent.settings import Settings
-from mmsent.sources.replay import Message
+from mmsent.topics import TrackedTopic
 
 MAX_BYTES_AHEAD = 2 * 1024 * 1024  # the local broker forgets what exceeds some 5 MB a partition
 COMMITTED_WITHIN_S = 30.0  # once the time is up
@@ -34,12 +34,12 @@ RATE_OVER_S = 5.0
 class DemoPlan:
     """What a demo should do.
 
-    `messages` makes the stream, once there is a picture server; `ends_with_stream` says whether the demo
-    ends when all of it is through.
+    `messages` makes the stream, once there is a picture server; `topics` are tracked from its first post on.
+    `ends_with_stream` says whether the demo ends when all of it is through.
     """
 
-    messages: Callable[[PictureServer], Iterable[Message]]
-    rate: float
+    messages: Callable[[PictureServer], Iterable[Timed]]
+    topics: tuple[TrackedTopic, ...] = ()
     duration_s: float | None = None
     ends_with_stream: bool = True
     headless: bool = True
@@ -66,7 +66,9 @@ async def run_demo(settings: Settings, plan: DemoPlan, talk: Talk) -> Summary | 
     stopping = asyncio.Event()
     stacks: list[Stack] = []
     with _signals(stopping, stacks), claimed(settings.data_dir):
-        async with running_stack(settings, headless=plan.headless, started=stacks.append) as stack:
+        async with running_stack(
+            settings, headless=plan.headless, started=stacks.append, topics=plan.topics
+        ) as stack:
             if not await _first(stack.ready(), stack.guard(), stopping.wait()):
                 return None
             run = _Run(stack, plan, talk)
@@ -113,7 +115,7 @@ class _Run:
                     partial(offsets.end_offsets, self._topic),
                     partial(offsets.committed_offsets, self._topic),
                 )
-                ingester = Ingester(partial(publisher.send_all, self._topic), rate=self._plan.rate, room=room)
+                ingester = Ingester(partial(publisher.send_all, self._topic), room=room)
                 await _first(self._stream(ingester, counter), self._stack.guard(), stopping.wait())
                 await self._stack.stop()
                 await self._look()

@@ -1,6 +1,7 @@
-"""Putting messages on `posts`: at a rate, and never far ahead of the workers where the broker forgets."""
+"""Putting messages on `posts`: when due, and never far ahead of the workers where the broker forgets."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -11,8 +12,16 @@ from mmsent.posts import DeletePost, ForgetAuthor, Post
 CHUNK = 256  # messages sent before the clock and the room are looked at again
 RECORD_OVERHEAD_BYTES = 100  # of a record in Kafka's format beside key and value, rounded up
 SEND_ATTEMPTS = 3
+LOOK_S = 0.02  # while nothing is due
 
 Offsets = Mapping[int, int]
+Timed = tuple[float, Post | DeletePost | ForgetAuthor]  # seconds after the start when it is due, message
+
+
+def at_rate(messages: Iterable[Post | DeletePost | ForgetAuthor], rate: float) -> Iterator[Timed]:
+    """`messages`, evenly, so many a second; 0 = all are due at once."""
+    for number, message in enumerate(messages):
+        yield number / rate if rate else 0.0, message
 
 
 class Room:
@@ -52,58 +61,57 @@ class Room:
 
 
 class Ingester:
-    """Sends messages in order; `sent` counts those that the broker has acknowledged."""
+    """Sends messages in order, each when it is due; `sent` counts those that the broker has acknowledged."""
 
     def __init__(
         self,
         send_all: Callable[[Sequence[Message]], Awaitable[None]],
         *,
-        rate: float,
         room: Room | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`rate` is in messages a second, 0 = no limit."""
+        """`clock` tells seconds; what was due before a run starts is sent as fast as there is room."""
         self.sent = 0
         self._send_all = send_all
-        self._rate = rate
         self._room = room
+        self._clock = clock
         self._stopping = False
 
     def stop(self) -> None:
         """Let `run` return after what it is sending."""
         self._stopping = True
 
-    async def run(self, messages: Iterable[Post | DeletePost | ForgetAuthor]) -> None:
+    async def run(self, messages: Iterable[Timed]) -> None:
         """Send them all, or those until `stop` is called, then return.
 
         Raises:
             BrokerUnavailableError: Kafka stayed away; says how many were sent.
             InputError: from `messages`.
         """
-        clock = asyncio.get_running_loop().time
-        started, records = clock(), map(record_of, messages)
-        waiting: deque[Message] = deque()
+        started, records = self._clock(), ((due_s, record_of(message)) for due_s, message in messages)
+        waiting: deque[tuple[float, Message]] = deque()
         while not self._stopping:
-            due = min(CHUNK, int((clock() - started) * self._rate) + 1 - self.sent) if self._rate else CHUNK
-            _fill(waiting, records, due)
-            if due > 0 and not waiting:
+            now_s = self._clock() - started
+            _fill(waiting, records, now_s)
+            if not waiting:
                 return
-            chunk = self._take(waiting, due)
+            chunk = self._take(waiting, now_s)
             if chunk:
                 await self._send(chunk)
-            await asyncio.sleep(0 if chunk else 0.02)
+            await asyncio.sleep(0 if chunk else LOOK_S)
             if self._room is not None:
                 await self._room.look()
 
-    def _take(self, waiting: deque[Message], due: int) -> list[Message]:
+    def _take(self, waiting: deque[tuple[float, Message]], now_s: float) -> list[Message]:
         """The next messages that are due and for which there is room; into an empty room one always goes."""
         chunk: list[Message] = []
         size = 0
-        while waiting and len(chunk) < due:
-            size += size_of(waiting[0])
+        while waiting and waiting[0][0] <= now_s:
+            size += size_of(waiting[0][1])
             room = self._room
             if room is not None and not room.fits(size) and (chunk or room.bytes_ahead):
                 break
-            chunk.append(waiting.popleft())
+            chunk.append(waiting.popleft()[1])
         return chunk
 
     async def _send(self, chunk: list[Message]) -> None:
@@ -120,8 +128,14 @@ class Ingester:
             await self._room.published(sum(map(size_of, chunk)))
 
 
-def _fill(waiting: deque[Message], records: Iterator[Message], count: int) -> None:
-    while len(waiting) < count and (record := next(records, None)) is not None:
+def _fill(
+    waiting: deque[tuple[float, Message]], records: Iterator[tuple[float, Message]], now_s: float
+) -> None:
+    """Take what is due, and the one after it; no more, for records are made as they are taken."""
+    while len(waiting) < CHUNK and (not waiting or waiting[-1][0] <= now_s):
+        record = next(records, None)
+        if record is None:
+            return
         waiting.append(record)
 
 

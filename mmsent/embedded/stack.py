@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from os import getpid
@@ -13,9 +13,11 @@ from mmsent.embedded.pictures import PictureServer
 from mmsent.embedded.processes import Program, environment_of
 from mmsent.embedded.record import DemoRecord
 from mmsent.embedded.servers import free_port, local_kafka, local_redis
+from mmsent.embedded.topics import track_missing
 from mmsent.errors import MmsentError, SetupError
 from mmsent.settings import Settings
 from mmsent.store.schema import upgrade
+from mmsent.topics import TrackedTopic
 
 READY_WITHIN_S = 120.0
 LOOK_S = 0.1
@@ -121,9 +123,13 @@ class ProgramEndedError(MmsentError):
 
 @asynccontextmanager
 async def running_stack(
-    settings: Settings, *, headless: bool, started: Callable[[Stack], None]
+    settings: Settings,
+    *,
+    headless: bool,
+    started: Callable[[Stack], None],
+    topics: Sequence[TrackedTopic] = (),
 ) -> AsyncIterator[Stack]:
-    """The stack for as long as the block runs. `started` is told before it is ready.
+    """The stack for as long as the block runs. `started` is told before it is ready; `topics` are tracked.
 
     Its database is the data folder's, whatever the settings say: made-up posts belong in no other.
     """
@@ -132,6 +138,7 @@ async def running_stack(
         kafka = servers.enter_context(local_kafka())
         redis = servers.enter_context(local_redis())
         await asyncio.to_thread(upgrade, settings.resolved_database_url)
+        await asyncio.to_thread(track_missing, settings.resolved_database_url, topics)
         async with PictureServer() as pictures:
             here = {
                 "kafka_bootstrap_servers": kafka,

@@ -1,149 +1,219 @@
-"""A small endless stream of made-up posts with drawn pictures, to see things move without any file.
+"""An endless stream of made-up posts with drawn pictures, to see things move without any file.
 
-Everything in it is invented here: sentences from templates, pictures from circles and lines.
+First some minutes of past, then what happens now: a day's rhythm in minutes, and a story (`story`). Brands,
+people, towns and pictures are all invented here.
 """
 
-import io
+import heapq
 import random
+import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from typing import Literal
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
-from PIL import Image, ImageDraw
+from mmsent.posts import DeletePost, ImageRef, Label, Post
+from mmsent.sources import story
+from mmsent.sources.drawings import draw, jpeg, motifs
+from mmsent.sources.sample_texts import FOREIGN_TEMPLATES, TEMPLATES, Template, render
 
-from mmsent.posts import ImageRef, Label, Post
+AddressOf = Callable[[str, Callable[[], bytes]], str]
 
-Mood = Literal["happy", "plain", "sad"]
-
-SIDE_PX = 240
-CONFLICT_SHARE = 0.08  # of the posts with a picture: words one way, picture the other
-PICTURE_SHARE = 0.7
-
-SUBJECTS = {
-    "weather": ("the weather", "this morning's sky", "the rain", "the first snow"),
-    "trains": ("the 8:15 train", "the new tram line", "the night bus", "my commute"),
-    "coffee": ("the corner café", "my espresso", "the new roastery", "office coffee"),
-    "football": ("the match", "our goalkeeper", "the second half", "the new coach"),
-    "phones": ("my new phone", "the update", "the camera", "battery life"),
-    "garden": ("the garden", "my tomato patch", "the old apple tree", "the balcony"),
+RATE = 2.0  # posts a second, on average over a day without a storm
+PAST_S = 31 * 60.0
+PICTURE_SHARE = 0.52  # of the posts in English; the others have none
+CONTRADICTION_SHARE = 0.25  # of the posts with a picture: it shows the opposite of what the words say
+STORY_PICTURE_SHARE = 0.6
+STORY_CONTRADICTION_SHARE = 0.5  # a wave of sarcasm
+FOREIGN_SHARE = 0.04
+ALT_SHARE = 0.2
+SENSITIVE_SHARE = 0.01
+EDIT_SHARE = 0.02
+DELETE_SHARE = 0.02
+PICTURES_OF_A_MOOD = 12  # different ones of each subject and mood in one stream: 288 in all
+MOODS: dict[Label, float] = {"positive": 0.4, "neutral": 0.25, "negative": 0.35}
+MOODS_OF_A_DARLING: dict[Label, float] = {"positive": 0.8, "neutral": 0.12, "negative": 0.08}
+OPPOSITE: dict[Label, Label] = {"positive": "negative", "negative": "positive"}
+KINDS: dict[Label, tuple[str, ...]] = {  # of words that are meant as they say
+    "positive": ("praise", "happy_meme"),
+    "neutral": ("news", "question"),
+    "negative": ("complaint", "sad_meme"),
 }
-SENTENCES: dict[Label, tuple[str, ...]] = {
-    "positive": (
-        "{subject} made my day, could not be happier!",
-        "Honestly in love with {subject} 😍",
-        "What a lovely surprise: {subject} is better than ever.",
-        "So grateful for {subject} today.",
-        "{subject}? Absolutely wonderful, ten out of ten.",
-        "Best thing this week: {subject} 🎉",
-        "Smiling all the way because of {subject}.",
-        "Big thanks to everyone behind {subject}, brilliant work!",
-    ),
-    "neutral": (
-        "Anyone else here because of {subject}?",
-        "Notes on {subject}, part two.",
-        "{subject}, as seen at noon.",
-        "Today: {subject}. Tomorrow: more of it.",
-        "Here is what we know about {subject} so far.",
-        "Reading about {subject} over lunch.",
-        "{subject} was on the agenda again.",
-        "A short report on {subject} in the link.",
-    ),
-    "negative": (
-        "{subject} ruined my whole evening.",
-        "So tired of {subject}, what a mess 😡",
-        "I have never been this disappointed by {subject}.",
-        "{subject} again. Awful, just awful.",
-        "Can somebody please fix {subject}? This is terrible.",
-        "Crying over {subject}, no joke 😢",
-        "Worst experience ever with {subject}.",
-        "{subject} broke and nobody cares. Sad.",
-    ),
-}
-MOODS: dict[Label, Mood] = {"positive": "happy", "neutral": "plain", "negative": "sad"}
-OPPOSITE: dict[Label, Mood] = {"positive": "sad", "neutral": "plain", "negative": "happy"}
-SCENES: dict[Mood, tuple[tuple[str, str, str], ...]] = {  # sky, ground, face
-    "happy": (
-        ("#8fd3ff", "#7ccf5a", "#ffd84d"),
-        ("#ffe9b0", "#f7b267", "#fff1a8"),
-        ("#c6f1e7", "#59c1a3", "#ffcf8f"),
-    ),
-    "plain": (
-        ("#dfe6ea", "#b8c4c9", "#e8e2d4"),
-        ("#e9e4f0", "#c9c0d3", "#efe7da"),
-        ("#d7e3d4", "#aebfa9", "#e9e9e0"),
-    ),
-    "sad": (
-        ("#4b5563", "#2f3742", "#8a97a6"),
-        ("#3c4a63", "#27303f", "#7f8fb0"),
-        ("#5a5148", "#37312b", "#9b8f83"),
-    ),
-}
+CONTRADICTING = ("sarcasm", "mock")  # kinds of words that stand only beside a picture of the opposite
+SECOND_THOUGHTS = ("edit: typo", "EDIT: thanks for all the replies", "edit: forgot the hashtag", "(edited)")
+AUTHORS = tuple(
+    f"{first}{second}"
+    for first in ("quiet", "tiny", "rusty", "lemon", "paper", "moss", "night", "copper", "velvet", "salty")
+    for second in ("otter", "kettle", "comet", "fern", "badger", "pixel", "teapot", "gull", "walnut", "drum")
+)
+
+
+@dataclass(frozen=True)
+class SamplePost:
+    """A message and the truth about it.
+
+    It is due `due_s` seconds after the stream's start; less than 0 is past. `text_label` is what the words
+    say literally, `picture_label` what the picture shows; None without a picture. Both are None of a delete.
+    `story` tells whether the post belongs to a storm.
+    """
+
+    due_s: float
+    post: Post | DeletePost
+    text_label: Label | None = None
+    picture_label: Label | None = None
+    story: bool = False
 
 
 def sample_messages(
-    address_of: Callable[[str, bytes], str],
+    address_of: AddressOf,
     *,
     source: str = "sample",
     seed: int = 0,
+    rate: float = RATE,
+    past_s: float = PAST_S,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> Iterator[Post]:
-    """Posts without end; the same seed gives the same words and pictures, under ids of this start.
+) -> Iterator[tuple[float, Post | DeletePost]]:
+    """When each message is due, in seconds after the stream's start, and the message; see `sample_posts`.
+
+    With rate 0 all are due at once, and no post is created in the future.
+    """
+    for sample in sample_posts(
+        address_of, source=source, seed=seed, rate=rate or RATE, past_s=past_s, now=now
+    ):
+        post = sample.post
+        if rate == 0 and isinstance(post, Post):
+            post = post.model_copy(update={"created_at": min(post.created_at, now())})
+        yield sample.due_s if rate else 0.0, post
+
+
+def sample_posts(
+    address_of: AddressOf,
+    *,
+    source: str = "sample",
+    seed: int = 0,
+    rate: float = RATE,
+    past_s: float = PAST_S,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Iterator[SamplePost]:
+    """Posts without end in the order they are due; the same seed gives the same, under ids of this start.
 
     Args:
-        address_of: makes a picture's name and JPEG bytes into an address that workers can reach.
-        now: the time at which each post is created.
+        address_of: makes a picture's name, and a function that draws its JPEG, into an address that workers
+            can reach. There are at most 12 names for each subject and mood.
+        rate: posts a second, on average over a day without a storm.
+        past_s: how long before its start the stream begins.
+        now: asked once, for the start.
     """
     choose = random.Random(seed)  # noqa: S311  # a stream that repeats, nothing secret
-    pictures = {mood: _addresses(mood, address_of) for mood in SCENES}
-    start = int(now().timestamp() * 1e6)
-    number = 0
+    start = now()
+    writer = _Writer(choose, address_of, source, start, seed)
+    later: list[tuple[float, int, SamplePost]] = []  # edits and deletes, soonest first
+    for number, at_s in enumerate(_arrivals(choose, rate, -past_s), 1):
+        while later and later[0][0] <= at_s:
+            yield heapq.heappop(later)[2]
+        sample = writer.write(number, at_s)
+        yield sample
+        change = _change(choose, sample)
+        if change is not None:
+            heapq.heappush(later, (change.due_s, number, change))
+
+
+def _arrivals(choose: random.Random, rate: float, at_s: float) -> Iterator[float]:
+    """Moments of posts: a Poisson process whose rate follows the day and the storms, by thinning.
+
+    Lewis and Shedler, Simulation of nonhomogeneous Poisson processes by thinning, 1979.
+    """
+    highest = story.highest_volume()
     while True:
-        number += 1
-        label = choose.choice(tuple(SENTENCES))
-        topic = choose.choice(tuple(SUBJECTS))
-        sentence = choose.choice(SENTENCES[label]).format(subject=choose.choice(SUBJECTS[topic]))
-        mood = (OPPOSITE if choose.random() < CONFLICT_SHARE else MOODS)[label]
-        address = choose.choice(pictures[mood])
-        yield Post(
-            post_id=f"{source}/{start}-{number}",
-            source=source,
-            created_at=now(),
-            author=f"{source}-{choose.randrange(200)}",
-            lang="en",
-            text=f"{sentence[0].upper()}{sentence[1:]} #{topic}",
-            tags=(topic,),
-            images=(ImageRef(url=address),) if choose.random() < PICTURE_SHARE else (),
+        at_s += choose.expovariate(rate * highest)
+        if choose.random() * highest < sum(story.volumes(at_s).values()):
+            yield at_s
+
+
+def _change(choose: random.Random, sample: SamplePost) -> SamplePost | None:
+    """What becomes of a few posts after a while: another version, or the end."""
+    post, fate = sample.post, choose.random()
+    if not isinstance(post, Post) or fate >= EDIT_SHARE + DELETE_SHARE:
+        return None
+    due_s = sample.due_s + choose.uniform(5, 90)
+    if fate < EDIT_SHARE:
+        text = f"{post.text}\n{choose.choice(SECOND_THOUGHTS)}"
+        edited = post.model_copy(update={"version": post.version + 1, "text": text})
+        return replace(sample, due_s=due_s, post=edited)
+    delete = DeletePost(post_id=post.post_id, version=post.version + 1, source=post.source)
+    return SamplePost(due_s, delete, story=sample.story)
+
+
+class _Writer:
+    """Writes one post after another."""
+
+    def __init__(
+        self, choose: random.Random, address_of: AddressOf, source: str, start: datetime, seed: int
+    ) -> None:
+        self._choose = choose
+        self._address_of = address_of
+        self._source = source
+        self._start = start
+        self._seed = seed
+        self._id = int(start.timestamp() * 1e6)
+
+    def write(self, number: int, at_s: float) -> SamplePost:
+        """The post of this moment."""
+        choose = self._choose
+        volumes, storm = story.volumes(at_s), story.storm_at(at_s)
+        subject = choose.choices(tuple(volumes), tuple(volumes.values()))[0]
+        of_storm = storm is not None and storm.subject == subject and choose.random() < storm.story_share
+        if of_storm:
+            template, picture = self._storm_post(subject)
+        elif choose.random() < FOREIGN_SHARE:
+            template, picture = choose.choice(FOREIGN_TEMPLATES), None
+        else:
+            template, picture = self._everyday_post(subject, at_s)
+        text = render(template, choose)
+        post = Post(
+            post_id=f"{self._source}/{self._id}-{number}",
+            source=self._source,
+            created_at=self._start + timedelta(seconds=at_s),
+            author=choose.choice(AUTHORS),
+            lang=template.lang,
+            text=text,
+            tags=tuple(re.findall(r"#(\w+)", text)),
+            images=self._images(template.subject, picture),
+            sensitive=choose.random() < SENSITIVE_SHARE,
         )
+        return SamplePost(at_s, post, template.label, picture, of_storm)
+
+    def _storm_post(self, subject: str) -> tuple[Template, Label | None]:
+        if self._choose.random() >= STORY_PICTURE_SHARE:
+            return self._template(subject, "storm"), None
+        sarcastic = self._choose.random() < STORY_CONTRADICTION_SHARE
+        return self._template(subject, "sarcasm" if sarcastic else "storm"), "negative"
+
+    def _everyday_post(self, subject: str, at_s: float) -> tuple[Template, Label | None]:
+        """Words and, about as often as not, a picture."""
+        choose = self._choose
+        moods = MOODS_OF_A_DARLING if story.darling(at_s) == subject else MOODS
+        label: Label = choose.choices(tuple(moods), tuple(moods.values()))[0]
+        if choose.random() >= PICTURE_SHARE:
+            return self._template(subject, *KINDS[label]), None
+        if choose.random() < CONTRADICTION_SHARE:
+            template = self._template(subject, *CONTRADICTING)
+            return template, OPPOSITE[template.label]
+        return self._template(subject, *KINDS[label]), label
+
+    def _template(self, subject: str, *kinds: str) -> Template:
+        return self._choose.choice([template for kind in kinds for template in TEMPLATES[subject, kind]])
+
+    def _images(self, subject: str, label: Label | None) -> tuple[ImageRef, ...]:
+        if label is None:
+            return ()
+        variant = self._choose.randrange(PICTURES_OF_A_MOOD)
+        names = motifs("stream", subject, label)
+        drawing = partial(_drawn, names[variant % len(names)], self._seed * PICTURES_OF_A_MOOD + variant)
+        address = self._address_of(f"{subject}-{label}-{variant}", drawing)
+        alt = f"Drawing: {subject}" if self._choose.random() < ALT_SHARE else None
+        return (ImageRef(url=address, alt=alt),)
 
 
-def _addresses(mood: Mood, address_of: Callable[[str, bytes], str]) -> list[str]:
-    return [address_of(f"{mood}-{number}", draw(mood, number)) for number in range(len(SCENES[mood]))]
-
-
-def draw(mood: Mood, number: int) -> bytes:
-    """A JPEG of a scene with a face in it."""
-    sky, ground, face = SCENES[mood][number]
-    picture = Image.new("RGB", (SIDE_PX, SIDE_PX), sky)
-    pen = ImageDraw.Draw(picture)
-    pen.rectangle((0, 170, SIDE_PX, SIDE_PX), fill=ground)
-    pen.ellipse((60, 50, 180, 170), fill=face, outline="#333333", width=3)
-    for x in (95, 135):
-        pen.ellipse((x, 90, x + 12, 102), fill="#222222")
-    _draw_mouth(pen, mood)
-    if mood == "happy":
-        pen.ellipse((180, 15, 225, 60), fill="#fff6b0")
-    if mood == "sad":
-        for x in range(10, SIDE_PX, 24):
-            pen.line((x, 10, x - 8, 40), fill="#9fb4cc", width=2)
-    data = io.BytesIO()
-    picture.save(data, "JPEG", quality=85)
-    return data.getvalue()
-
-
-def _draw_mouth(pen: ImageDraw.ImageDraw, mood: Mood) -> None:
-    if mood == "happy":
-        pen.arc((90, 100, 150, 150), 20, 160, fill="#222222", width=4)
-    elif mood == "sad":
-        pen.arc((90, 125, 150, 165), 200, 340, fill="#222222", width=4)
-    else:
-        pen.line((95, 138, 145, 138), fill="#222222", width=4)
+def _drawn(motif: str, seed: int) -> bytes:
+    return jpeg(draw(motif, seed))
