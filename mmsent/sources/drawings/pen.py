@@ -1,8 +1,8 @@
 """The bare pen that every drawing is made with: shapes, lines, light and lettering, no scene.
 
-Coordinates are units: the picture's middle square is (0, 0) to (100, 100), y downwards; wide or tall
-ones have more room at both sides, from `left` to `right` and `top` to `bottom`. Angles are degrees, clockwise from the
-right. Colours are `#rrggbb` or `#rrggbbaa`.
+Coordinates are units: the picture's middle square is (0, 0) to (100, 100), y downwards. Wide or tall pictures
+have more room at both sides, from `left` to `right` and `top` to `bottom`. Angles are degrees, clockwise from
+the right. Colours are `#rrggbb` or `#rrggbbaa`.
 """
 # ruff: noqa: PLR0917  # a shape is its numbers, in one order: place, size, colour, the rest
 
@@ -180,7 +180,9 @@ class Pen:
         side = max(2, round(2 * radius * self.scale))
         mask = Image.radial_gradient("L").point(lambda value: max(0, 255 - value * 1.42) * strength)
         self.image.paste(
-            colour, (round(across - side / 2), round(down - side / 2)), mask.resize((side, side))
+            colour,
+            (round(across - side / 2), round(down - side / 2)),
+            mask.resize((side, side), Image.Resampling.BILINEAR),
         )
 
     def text(self, x: float, y: float, words: str, size: float, colour: str, room: float = 1000) -> None:
@@ -194,4 +196,4 @@ class Pen:
 
     def finish(self) -> Image.Image:
         """The picture as others see it."""
-        return self.image.resize(self.size, Image.Resampling.BOX)
+        return self.image.reduce(OVERSAMPLING)

@@ -8,7 +8,7 @@ from mmsent.sources.drawings.pen import Pen, arc, curve, fade, mix
 SKINS = ("#f6d0b1", "#eab68f", "#d19a6e", "#a8714b", "#7c4f35", "#f2c6a0")
 HAIRS = ("#2d221e", "#5b3a29", "#8d5a34", "#c98f4a", "#a33b2a", "#3a3f4b", "#b9b4ae")
 CLOTHES = ("#ef6f6c", "#3d7ea6", "#f2b134", "#4fa38a", "#8e6bbf", "#e8889b", "#2f5d62", "#f4f1ea")
-GLOOMY_CLOTHES = ("#5c6672", "#47525e", "#6b5f66", "#54636b", "#3f4a57")
+GLOOMY_CLOTHES = ("#7d6a70", "#5f7a8a", "#8a7358", "#6d7f6a", "#727a86")
 INK = "#33272a"
 
 

@@ -36,9 +36,11 @@ def cloud(pen: Pen, x: float, y: float, scale: float, colour: str) -> None:
     puffs.box(-15, -1.5, 31, 7.5, colour, 3.7)
 
 
-def clouds(pen: Pen, count: int, colour: str, low: float = 30) -> None:
+def clouds(pen: Pen, count: int, colour: str, low: float = 30, start: float | None = None) -> None:
+    """Clouds above `low`, from `start` to the right edge."""
+    left = pen.left if start is None else start
     for _ in range(count):
-        x, y = pen.random.uniform(pen.left, pen.right), pen.random.uniform(pen.top + 4, low)
+        x, y = pen.random.uniform(left, pen.right), pen.random.uniform(pen.top + 4, low)
         cloud(pen, x, y, pen.random.uniform(0.6, 1.3), mix(colour, "#ffffff", pen.random.uniform(0, 0.18)))
 
 
@@ -54,7 +56,7 @@ def sunny(pen: Pen, horizon: float) -> None:
     """A bright day above a green meadow."""
     pen.wash(*pen.random.choice(DAYS))
     sun(pen, pen.random.uniform(12, 34), pen.random.uniform(pen.top + 14, pen.top + 20), 8)
-    clouds(pen, 3, "#f4fbff", max(20, pen.top + 28))
+    clouds(pen, 3, "#f4fbff", max(20, pen.top + 28), 58)
     upper, lower = pen.random.choice(GREENS)
     hills(pen, horizon - 2, mix(upper, "#cdeee0", 0.2), mix(upper, "#bfe3ee", 0.55))
     pen.wash(upper, lower, horizon)

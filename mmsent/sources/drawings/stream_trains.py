@@ -96,19 +96,17 @@ def on_time_board(pen: Pen) -> None:
 
 def line_map(pen: Pen) -> None:
     pen.wash("#f3f3ef", pen.random.choice(("#e3e5e6", "#e9e4da", "#e0e6e2")))
-    for colour in pen.random.sample(("#5d87a8", "#a8835d", "#7f9a6a", "#8c7aa6"), 3):
-        y, bend = pen.random.uniform(12, 88), pen.random.choice((-24, 24))
-        path = [
-            (pen.left + 13, y),
-            (30, y),
-            (54, max(8, min(92, y + bend))),
-            (pen.right - 13, max(8, min(92, y + bend))),
-        ]
+    colours = pen.random.sample(("#5d87a8", "#a8835d", "#7f9a6a", "#8c7aa6"), 3)
+    towns = iter(pen.random.sample(TOWNS * 2, 12))
+    bend = pen.random.choice((-12, 12))
+    for colour, middle in zip(colours, (20, 47, 74), strict=True):
+        y = middle + pen.random.uniform(-2, 2)
+        path = [(pen.left + 13, y - bend), (36, y - bend), (64, y), (pen.right - 13, y)]
         pen.line(path, 2.4, colour)
-        for x, stop in (path[0], path[1], path[2], path[3]):
+        for x, stop in path:
             pen.disc(x, stop, 3, colour)
             pen.disc(x, stop, 1.7, "#ffffff")
-            pen.text(x, stop + 6, pen.random.choice(TOWNS), 3.8, "#6a7077", 18)
+            pen.text(x, stop + 7, next(towns), 4.4, "#6a7077", 20)
 
 
 def timetable(pen: Pen) -> None:

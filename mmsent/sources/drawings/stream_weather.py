@@ -41,7 +41,7 @@ def houses(pen: Pen, foot: float, tones: tuple[str, ...], windows: str) -> None:
 def sunny_beach(pen: Pen) -> None:
     pen.wash(*pen.random.choice(DAYS))
     sun(pen, 26, max(18, pen.top + 18), 10)
-    clouds(pen, 2, "#f6fbff", 24)
+    clouds(pen, 2, "#f6fbff", 24, 58)
     pen.wash("#3fb6d8", "#8fe0e2", 52, 74)
     for _ in range(9):
         x, y = pen.random.uniform(pen.left, pen.right), pen.random.uniform(55, 71)
