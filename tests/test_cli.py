@@ -20,11 +20,10 @@ from mmsent.broker import Message, Publisher, TopicReader
 from mmsent.commands.alert_view import line_of
 from mmsent.commands.alerts import reachable
 from mmsent.commands.console import printable
-from mmsent.commands.score import row_of
 from mmsent.embedded.record import DemoRecord, claimed, running_demo, write_record
 from mmsent.embedded.servers import free_port, local_kafka, local_redis
 from mmsent.engine.stub import POISON
-from mmsent.posts import Alert, Opinion, ScoredPost, Window
+from mmsent.posts import Alert, Window
 from mmsent.settings import Settings, settings_table
 from mmsent.sources.drawings import draw, jpeg, motifs
 from mmsent.store.reads import Quote
@@ -412,23 +411,8 @@ def test_a_post_that_the_engine_cannot_score(
     assert done.code == 1
     assert [json.loads(line)["post_id"] for line in done.out.splitlines()] == ["posts/1"]
     assert "posts/2 is left out" in done.err
+    assert "1 post in" in done.err
     assert "mmsent: 1 of 2 posts could not be scored" in done.err
-
-
-def test_a_row_of_the_table() -> None:
-    opinion = Opinion(label="negative", positive=0.1, neutral=0.2, negative=0.7)
-    scored = ScoredPost(
-        post_id="test/\x1b[2J1",
-        version=0,
-        source="test",
-        created_at=NOON,
-        scored_at=NOON,
-        model="default@1",
-        fused=opinion,
-        text=opinion,
-        image_errors=("timeout",),
-    )
-    assert row_of(scored).split() == ["test/", "[2J1", "negative", "0.70", "negative", "0.70", "timeout"]
 
 
 # Alerts

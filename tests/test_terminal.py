@@ -10,7 +10,8 @@ from rich.console import Console
 
 from mmsent.commands.alert_view import block
 from mmsent.commands.alerts import DOUBLED_AFTER_S, GROWN_AFTER_S, Pace, Shown
-from mmsent.posts import Alert, Opinion, Window
+from mmsent.commands.score_view import header, row, summary
+from mmsent.posts import Alert, Opinion, Post, ScoredPost, Window
 from mmsent.store.reads import Quote
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -121,3 +122,51 @@ def test_a_topic_in_an_address_is_quoted() -> None:
     assert lines[-1].plain.endswith("http://h:1/?topic=tea+%26+%231")
     lines = block(alert(topic="all"), [], width=80, dashboard="http://h:1", now=NOON)
     assert lines[-1].plain.endswith("→ http://h:1/")
+
+
+# Scores
+
+
+def scored(**changes: object) -> ScoredPost:
+    values = {
+        "post_id": "test/\x1b[2J1",
+        "version": 0,
+        "source": "test",
+        "created_at": NOON,
+        "scored_at": NOON,
+        "model": "default@1",
+        "fused": SAD,
+        "text": GLAD,
+        "image": SAD,
+        "conflict": 0.66,
+    }
+    return ScoredPost.model_validate(values | changes)
+
+
+def row_of(found: ScoredPost, text: str, width: int = 120) -> str:
+    post = Post(post_id=found.post_id, source="test", created_at=NOON, text=text)
+    return row(found, post, threshold=0.6, width=width).plain
+
+
+def test_a_row_says_what_each_part_feels_and_whether_they_disagree() -> None:
+    said = row_of(scored(), "Lovely\nbasket")
+    assert said == "▼ negative 0.73  ▲ positive 0.90  ▼ negative 0.73    ≠ 0.66  test/ [2J1 Lovely basket"
+    without = scored(fused=None, text=None, image=None, conflict=None, unscored_reason="language")
+    assert row_of(without, "Witaj").split() == ["–", "–", "–", "–", "test/", "[2J1", "(language)", "Witaj"]
+    assert "≠" not in row_of(scored(conflict=0.59), "")
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_columns_stand_below_their_names(width: int) -> None:
+    names = header(width).plain
+    said = row_of(scored(image=None, conflict=0.6), "宅配" * 100, width)
+    assert cell_len(said) <= width
+    for name, cell in (("fused", "▼"), ("words", "▲"), ("picture", "–"), ("post", "test/")):
+        assert said.index(cell) == names.index(name)
+    assert said.index("0.60") + 4 == names.index("conflict") + len("conflict")
+
+
+def test_a_summary_of_scores() -> None:
+    said = summary(posts=1200, flagged=30, unscored=2, seconds=10.0, threshold=0.583)
+    assert said == "1,200 posts in 10.0 s · 120 posts/s · 30 flagged (conflict ≥ 0.58) · 2 without a score"
+    assert summary(posts=0, flagged=0, unscored=0, seconds=0.0, threshold=0.5).startswith("0 posts in 0.0 s")
