@@ -131,6 +131,7 @@ def dead_screen(pen: Pen) -> None:
 
 
 def spilled_popcorn(pen: Pen) -> None:
+    pen = pen.unmirrored()
     pen.wash(*pen.random.choice((("#432a33", "#241820"), ("#2f333d", "#1a1d24"), ("#463a30", "#282019"))))
     popcorn(pen.moved(34, 76, 1.25, 88), 0, 22, 1)
     for _ in range(34):
