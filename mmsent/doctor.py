@@ -3,50 +3,92 @@
 import asyncio
 import json
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
 
 from mmsent.broker import OffsetReader, check_topics
-from mmsent.commands.console import give
+from mmsent.commands.console import data_console, give, printable
 from mmsent.commands.packages import missing_packages
 from mmsent.embedded.record import DemoRecord, running_demo
-from mmsent.errors import MmsentError, SetupError
+from mmsent.errors import BrokerUnavailableError, LiveUnavailableError, MmsentError, SetupError
 from mmsent.live import LiveFeed
 from mmsent.settings import Settings
 from mmsent.store.reads import Reader
 from mmsent.store.schema import head_revision
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 EXTRAS = {"dashboard": "the dashboard", "demo": "`mmsent demo`", "train": "training and evaluation"}
 PATIENCE_S = 3.0
 FAILED = 4
+ROOM_BYTES = 1_000_000_000  # for the demo's database over some hours
+NAME_WIDTH = 14
+INDENT = NAME_WIDTH + 3
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found. `required` ones that are not `ok` make the command fail."""
+    """What one check found, and the `step` that would mend it.
+
+    `required` ones that are not `ok` make the command fail.
+    """
 
     name: str
     ok: bool
     detail: str
     required: bool = True
+    step: str = ""
 
-    def line(self) -> str:
+    def lines(self) -> list[Text]:
         """For people."""
-        mark = "✔" if self.ok else "✘" if self.required else "–"
-        return f"{mark} {self.name:<12} {self.detail}"
+        mark, style = ("✔", "green") if self.ok else ("✘", "bold red") if self.required else ("–", "yellow")
+        first = Text.assemble((mark, style), f" {self.name:<{NAME_WIDTH}} ", printable(self.detail))
+        return [first, *([Text(f"{' ' * INDENT}→ {self.step}", style="bold")] if self.step else [])]
 
 
 def run(settings: Settings, *, as_json: bool) -> int:
     """Print what was found on stdout; the exit code."""
-    failed = False
+    missing = 0
+    console = data_console()
     for finding in examine(settings):
-        failed = failed or (finding.required and not finding.ok)
-        give(json.dumps(asdict(finding), ensure_ascii=False) if as_json else finding.line())
-    return FAILED if failed else 0
+        missing += finding.required and not finding.ok
+        if as_json:
+            give(json.dumps(asdict(finding), ensure_ascii=False))
+        else:
+            for line in finding.lines():
+                _print(console, line)
+    if not as_json:
+        console.print(_verdict(missing))
+    return FAILED if missing else 0
+
+
+def _print(console: "Console", line: Text) -> None:
+    """Wrapped below its detail on a terminal, in one piece elsewhere."""
+    if not console.is_terminal:
+        console.print(line, soft_wrap=True)
+        return
+    head, detail = line.divide([INDENT])
+    grid = Table.grid()
+    grid.add_column(width=INDENT)
+    grid.add_column(overflow="fold")
+    grid.add_row(head, detail)
+    console.print(grid)
+
+
+def _verdict(missing: int) -> Text:
+    if not missing:
+        return Text("all good", style="bold green")
+    return Text("1 thing to do" if missing == 1 else f"{missing} things to do", style="bold red")
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -64,21 +106,33 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield Finding("python", sys.version_info >= (3, 11), f"{sys.version.split()[0]} at {sys.executable}")
     yield from _packages()
     yield _found("checkpoint", lambda: _checkpoint(settings))
+    yield _found("engine", lambda: _engine(settings))
     yield _found("data folder", lambda: _writable(settings.data_dir))
+    yield _space(settings.data_dir)
     yield _demo(demo, settings)
     yield _found("database", lambda: _database(settings))
-    yield _found("kafka", lambda: asyncio.run(_kafka(settings, demo)))
+    yield from _kafka(settings, demo)
     yield _found("redis", lambda: asyncio.run(_redis(settings)), required=False)
     if demo is None:
-        yield _port("worker port", settings.health_host, settings.health_port, "MMSENT_HEALTH_PORT")
-        yield _port("dash. port", settings.dashboard_host, settings.dashboard_port, "--port")
+        yield _port("worker port", settings.health_host, settings.health_port, "MMSENT_HEALTH_PORT=0")
+        yield _port(
+            "dashboard port", settings.dashboard_host, settings.dashboard_port, "mmsent demo --port 0"
+        )
 
 
 def _found(name: str, check: Callable[[], str], *, required: bool = True) -> Finding:
+    """What a check says; our errors read "what is wrong; what to do"."""
     try:
         return Finding(name, ok=True, detail=check(), required=required)
     except MmsentError as error:
-        return Finding(name, ok=False, detail=str(error), required=required)
+        wrong, _, step = str(error).rpartition("; ")
+        return Finding(
+            name,
+            ok=False,
+            detail=wrong or step,
+            required=required,
+            step=step.removeprefix("run: ") if wrong else "",
+        )
 
 
 def _packages() -> Iterator[Finding]:
@@ -86,12 +140,18 @@ def _packages() -> Iterator[Finding]:
     yield Finding(
         "packages",
         not missing,
-        f"missing: {', '.join(missing)}; run: pip install mmsent" if missing else "all there",
+        f"missing: {', '.join(missing)}" if missing else "all there",
+        step="pip install mmsent" if missing else "",
     )
     for extra, purpose in EXTRAS.items():
         missing = missing_packages(extra)
-        detail = f"without {', '.join(missing)} no {purpose}; run: pip install 'mmsent[{extra}]'"
-        yield Finding(f"[{extra}]", not missing, detail if missing else f"for {purpose}", required=False)
+        yield Finding(
+            f"[{extra}]",
+            not missing,
+            f"no {purpose} without {', '.join(missing)}" if missing else f"for {purpose}",
+            required=False,
+            step=f"pip install 'mmsent[{extra}]'" if missing else "",
+        )
 
 
 def _checkpoint(settings: Settings) -> str:
@@ -101,6 +161,26 @@ def _checkpoint(settings: Settings) -> str:
 
     checkpoint = load_checkpoint(settings.checkpoint)
     return f"{checkpoint.model_id} in {checkpoint.folder}"
+
+
+def _engine(settings: Settings) -> str:
+    if settings.engine == "stub":
+        return "the stub, which is for tests"
+    try:
+        from mmsent.engine.openvino import device  # noqa: PLC0415  # its failure is what we look for
+    except ImportError as error:
+        raise SetupError(
+            f"OpenVINO cannot be loaded ({error}); run: pip install --force-reinstall openvino"
+        ) from error
+    return device()
+
+
+def _space(data_dir: Path) -> Finding:
+    folder = next(place for place in (data_dir, *data_dir.absolute().parents) if place.exists())
+    free = shutil.disk_usage(folder).free
+    enough = free >= ROOM_BYTES
+    step = "" if enough else "make room there, or choose another folder: --data-dir"
+    return Finding("disk space", enough, f"{free / 1e9:.1f} GB free", required=False, step=step)
 
 
 def _writable(data_dir: Path) -> str:
@@ -118,8 +198,8 @@ def _writable(data_dir: Path) -> str:
 
 def _demo(demo: DemoRecord | None, settings: Settings) -> Finding:
     if demo is None:
-        detail = f"none runs in {settings.data_dir}; start one: mmsent demo"
-        return Finding("demo", ok=False, detail=detail, required=False)
+        detail = f"none runs in {settings.data_dir}"
+        return Finding("demo", ok=False, detail=detail, required=False, step="mmsent demo")
     where = demo.dashboard or "without a dashboard"
     return Finding("demo", ok=True, detail=f"runs as process {demo.pid}, {where}", required=False)
 
@@ -133,24 +213,40 @@ def _database(settings: Settings) -> str:
     return f"at schema {head_revision()}"
 
 
-async def _kafka(settings: Settings, demo: DemoRecord | None) -> str:
-    if demo is not None:  # its broker makes topics by itself and knows no admin requests
-        async with OffsetReader(settings) as offsets:
-            waiting = sum((await offsets.end_offsets(settings.topic("posts"))).values())
-        return f"the demo's, {waiting:,} posts so far"
-    problems = await check_topics(settings)
-    if problems:
-        raise SetupError("; ".join(problems))
-    return f"{settings.kafka_bootstrap_servers}, all topics there"
+def _kafka(settings: Settings, demo: DemoRecord | None) -> Iterator[Finding]:
+    where = settings.kafka_bootstrap_servers
+    try:  # the demo's broker makes topics by itself and knows no admin requests
+        missing = asyncio.run(check_topics(settings)) if demo is None else []
+        posts = 0 if demo is None else asyncio.run(_posts_on(settings))
+    except BrokerUnavailableError:
+        step = "mmsent demo (brings its own), or name yours: MMSENT_KAFKA_BOOTSTRAP_SERVERS=host:9092"
+        yield Finding("kafka", ok=False, detail=f"no broker answers at {where}", step=step)
+        return
+    yield Finding("kafka", ok=True, detail=where if demo is None else f"the demo's, at {where}")
+    if missing:
+        wrong = ", ".join(problem.partition(";")[0] for problem in missing)
+        yield Finding("topics", ok=False, detail=wrong, step="mmsent kafka create")
+    else:
+        yield Finding("topics", ok=True, detail="all there" if demo is None else f"{posts:,} posts so far")
+
+
+async def _posts_on(settings: Settings) -> int:
+    async with OffsetReader(settings) as offsets:
+        return sum((await offsets.end_offsets(settings.topic("posts"))).values())
 
 
 async def _redis(settings: Settings) -> str:
     feed = LiveFeed(settings)
+    where = settings.redis_url.rpartition("@")[2]
     try:
         await feed.ping()
+    except LiveUnavailableError as error:
+        raise SetupError(
+            f"none answers at {where}, so no live feed; name yours: MMSENT_REDIS_URL=redis://host:6379/0"
+        ) from error
     finally:
         await feed.aclose()
-    return settings.redis_url.rpartition("@")[2]
+    return where
 
 
 def _port(name: str, host: str, port: int, how: str) -> Finding:
@@ -161,6 +257,6 @@ def _port(name: str, host: str, port: int, how: str) -> Finding:
         try:
             probe.bind((host, port))
         except OSError as error:
-            detail = f"{host}:{port} is in use ({os.strerror(error.errno or 0)}); choose another: {how}"
-            return Finding(name, ok=False, detail=detail, required=False)
+            detail = f"{host}:{port} is in use ({os.strerror(error.errno or 0)})"
+            return Finding(name, ok=False, detail=detail, required=False, step=f"choose another: {how}")
     return Finding(name, ok=True, detail=f"{host}:{port} is free", required=False)

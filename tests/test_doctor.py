@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.metadata
+import json
 from pathlib import Path
 
 import pytest
@@ -41,22 +42,27 @@ def test_nothing_is_there(settings: Settings, tmp_path: Path, capsys: pytest.Cap
         "database",
         "kafka",
     }
-    assert "mmsent db upgrade" in found["database"].detail
-    assert "MMSENT_KAFKA_BOOTSTRAP_SERVERS" in found["kafka"].detail
+    assert found["database"].step == "mmsent db upgrade"
+    assert "MMSENT_KAFKA_BOOTSTRAP_SERVERS" in found["kafka"].step
+    assert "topics" not in found  # nobody to ask
     assert not found["redis"].ok
     assert not found["redis"].required
-    assert "mmsent demo" in found["demo"].detail
+    assert found["demo"].step == "mmsent demo"
+    assert found["disk space"].ok
     assert found["worker port"].ok
-    assert found["dash. port"].ok
+    assert found["dashboard port"].ok
     assert list(tmp_path.iterdir()) == []  # looking leaves nothing behind
     assert doctor.run(settings, as_json=False) == 4
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("✘ kafka") for line in lines)
     assert any(line.startswith("– redis") for line in lines)
     assert any(line.startswith("✔ python") for line in lines)
+    database = lines.index(f"✘ {'database':<14} there is no database yet")
+    assert lines[database + 1].strip() == "→ mmsent db upgrade"
+    assert lines[-1] == "2 things to do"
 
 
-def test_a_running_demo_is_found_and_healthy(settings: Settings) -> None:
+def test_a_running_demo_is_found_and_healthy(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     folder = settings.data_dir
     url = f"sqlite:///{folder / 'mmsent.db'}"
     with local_kafka() as kafka, local_redis() as redis, claimed(folder):
@@ -66,9 +72,13 @@ def test_a_running_demo_is_found_and_healthy(settings: Settings) -> None:
         patient = settings.model_copy(update={"live_timeout_s": 5.0})
         found = findings(patient)
         assert doctor.run(patient, as_json=True) == 0
+        machine = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert doctor.run(patient, as_json=False) == 0
+    assert [entry["name"] for entry in machine] == list(found)
+    assert capsys.readouterr().out.endswith("\nall good\n")
     assert all(finding.ok for finding in found.values()), found
     assert found["demo"].detail == "runs as process 7, http://127.0.0.1:9"
-    assert "1 posts" in found["kafka"].detail
+    assert found["topics"].detail == "1 posts so far"
     assert "worker port" not in found  # it is the demo that has them
 
 
@@ -82,7 +92,7 @@ def test_a_data_folder_that_cannot_be_written(settings: Settings, tmp_path: Path
     (tmp_path / "file").write_text("")
     found = findings(settings.model_copy(update={"data_dir": tmp_path / "file"}))
     assert not found["data folder"].ok
-    assert "--data-dir" in found["data folder"].detail
+    assert "--data-dir" in found["data folder"].step
 
 
 def test_a_database_of_another_time(settings: Settings) -> None:
@@ -103,10 +113,10 @@ def test_a_checkpoint_that_is_missing(settings: Settings, tmp_path: Path) -> Non
 def test_a_port_that_is_taken(settings: Settings) -> None:
     with local_redis() as redis:
         port = int(redis.split(":")[2].split("/")[0])
-        found = findings(settings.model_copy(update={"dashboard_port": port}))["dash. port"]
+        found = findings(settings.model_copy(update={"dashboard_port": port}))["dashboard port"]
     assert (found.ok, found.required) == (False, False)
     assert f":{port} is in use" in found.detail
-    assert "--port" in found.detail
+    assert "--port" in found.step
 
 
 def test_packages_that_are_missing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,6 +131,12 @@ def test_packages_that_are_missing(settings: Settings, monkeypatch: pytest.Monke
     found = findings(settings)
     assert (found["packages"].ok, found["packages"].required) == (False, True)
     assert "aiokafka" in found["packages"].detail
-    assert "pip install" in found["packages"].detail
+    assert found["packages"].step == "pip install mmsent"
     assert (found["[train]"].ok, found["[train]"].required) == (False, False)
-    assert "pip install 'mmsent[train]'" in found["[train]"].detail
+    assert found["[train]"].step == "pip install 'mmsent[train]'"
+
+
+def test_the_engine_says_what_it_runs_on(settings: Settings) -> None:
+    detail = findings(settings.model_copy(update={"engine": "openvino"}))["engine"].detail
+    assert detail.startswith("OpenVINO 20")
+    assert "FP32" in detail

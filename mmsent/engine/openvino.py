@@ -116,6 +116,19 @@ class OpenVinoEngine(Engine):
                 yield chunk, int(length)
 
 
+def device() -> str:
+    """OpenVINO's version, and what it finds of this machine's CPU; raises EngineError if it finds none."""
+    try:
+        core = ov.Core()
+        version = core.get_versions("CPU")["CPU"].build_number.partition("-")[0]
+        name = core.get_property("CPU", "FULL_DEVICE_NAME")
+        offers = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    except RuntimeError as error:
+        raise EngineError(f"OpenVINO finds no usable CPU: {error}") from error
+    kinds = [kind for kind in ("INT8", "FP32", "BF16", "FP16") if kind in offers]
+    return f"OpenVINO {version} on {' '.join(name.split())} ({', '.join(kinds)})"
+
+
 def cpu_properties(threads: int) -> dict[str, Any]:
     """OpenVINO's CPU options. `threads` 0 leaves the number to OpenVINO: one per physical core.
 
