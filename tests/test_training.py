@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,14 @@ from mmsent.training.train import load_trained, train  # noqa: E402  after the s
 WORDS = {"positive": "lovely great happy", "neutral": "meeting at noon", "negative": "awful sad broken"}
 COLOURS = {"positive": (250, 220, 40), "neutral": (128, 128, 128), "negative": (40, 10, 10)}
 SPLITS = {"train": 24, "dev": 9, "conflict": 6}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_sample() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mmsent.training.sample_judge.SEEDS", (0,))
+        patch.setattr("mmsent.training.sample_judge.POSTS_PER_SEED", 40)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +89,7 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     save_file(PictureEncoder(FusionConfig.tiny().image_blocks).state_dict(), weights)
     train("text", data, output, config=FusionConfig.tiny())
-    train("fusion", data, output, image_weights=weights, epochs=2, config=FusionConfig.tiny())
+    train("fusion", data, output, image_weights=weights, drawings=8, epochs=2, config=FusionConfig.tiny())
     return output
 
 
@@ -138,6 +147,10 @@ def test_export_is_a_checkpoint(checkpoint: Path, data: Path) -> None:
     figures = evaluate(checkpoint, data)
     assert figures["posts"] == SPLITS["dev"]
     assert f"{figures['heads']['fused']['own']['accuracy']:.3f}" in render(figures)
+    sample = figures["sample"]
+    assert sample["posts"] > 30
+    assert 0 < sample["opposite"] < sample["posts"] / 2
+    assert f"picture accuracy {sample['image_accuracy']:.3f}" in render(figures)
 
 
 def test_no_part_names_a_place_of_this_machine(checkpoint: Path, trained: Path) -> None:

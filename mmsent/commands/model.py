@@ -29,6 +29,7 @@ def train(
     output: Path,
     *,
     image_weights: Path | None,
+    drawings: int,
     epochs: int | None,
     seed: int,
     resume: bool,
@@ -48,7 +49,16 @@ def train(
         )
     for each in STAGES if stage is None else (stage,):
         say(f"stage {each} …")
-        train_stage(each, data, output, image_weights=image_weights, epochs=epochs, seed=seed, resume=resume)
+        train_stage(
+            each,
+            data,
+            output,
+            image_weights=image_weights,
+            drawings=drawings,
+            epochs=epochs,
+            seed=seed,
+            resume=resume,
+        )
     say(f"trained; weights and figures are in {output}")
 
 

@@ -22,5 +22,6 @@ def model_card(figures: dict[str, Any]) -> str:
             name: conflict[name]
             for name in ("auroc", "average_precision", "text_negativity_auroc", "threshold")
         },
+        sample=figures["sample"],
         **{name: conflict["out_of_fold"][name] for name in ("flag_rate", "precision", "recall")},
     )

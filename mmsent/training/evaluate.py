@@ -1,4 +1,4 @@
-"""`mmsent evaluate`: how good a checkpoint's parts are on MVSA-Single, run as serving runs them."""
+"""`mmsent evaluate`: how good a checkpoint is on MVSA-Single and the sample, run as serving runs it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +24,7 @@ from mmsent.training.metrics import (
     head_figures,
     out_of_fold_flags,
 )
+from mmsent.training.sample_judge import judge_sample
 
 NATURAL_PREVALENCE = 358 / 4_869  # opposite pairs among all annotated posts of MVSA-Single (Niu et al. 2016)
 LEAST_PRECISION = 0.36  # where the threshold is chosen; on other posts about 0.3 is left of it
@@ -43,7 +44,7 @@ def evaluate(checkpoint: Path | None, data: Path, *, split: str = "dev") -> dict
 
 
 def judge(engine: Engine, posts: Sequence[LabelledPost], opposite: Sequence[LabelledPost]) -> dict[str, Any]:
-    """All figures: of each head against its own label and the post's, and of the conflict score."""
+    """All figures: each head against its own and the post's label, the conflict score, and the sample."""
     agreeing_predictions, opposite_predictions = predict(engine, posts), predict(engine, opposite)
     opinions = {head: _opinions(agreeing_predictions, head) for head in HEADS}
     own = {
@@ -63,6 +64,7 @@ def judge(engine: Engine, posts: Sequence[LabelledPost], opposite: Sequence[Labe
             for head in HEADS
         },
         "conflict": _conflict_figures(agreeing_predictions, opposite_predictions, engine.conflict_threshold),
+        "sample": judge_sample(engine),
     }
 
 
@@ -135,7 +137,7 @@ def render(figures: dict[str, Any]) -> str:
         for label, row in by_label.items():
             if (head, label) != ("fused", "own"):
                 lines.append(f"{head:6} {label:6}" + "".join(f"{row[name]:14.3f}" for name in names))
-    return "\n".join([*lines, "", *_conflict_lines(figures)]) + "\n"
+    return "\n".join([*lines, "", *_conflict_lines(figures), "", *_sample_lines(figures["sample"])]) + "\n"
 
 
 def _conflict_lines(figures: dict[str, Any]) -> list[str]:
@@ -158,3 +160,11 @@ def _conflict_lines(figures: dict[str, Any]) -> list[str]:
             f"precision {flags['precision']:.3f}, recall {flags['recall']:.3f}"
         )
     return lines
+
+
+def _sample_lines(row: dict[str, Any]) -> list[str]:
+    return [
+        f"the sample stream: {row['posts']} posts, {row['opposite']} of them with a picture of the opposite",
+        f"  text accuracy {row['text_accuracy']:.3f}   picture accuracy {row['image_accuracy']:.3f}",
+        f"  flags {row['flagged']}: precision {row['precision']:.3f}, recall {row['recall']:.3f}",
+    ]

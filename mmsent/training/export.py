@@ -23,13 +23,15 @@ from mmsent.model.fusion import FusionModel
 from mmsent.model.inputs import TextTokenizer, pad_tokens, pixel_values, softmax
 from mmsent.training.card import model_card
 from mmsent.training.data import LabelledPost, read_posts
+from mmsent.training.drawn import drawn_posts
 from mmsent.training.evaluate import HEADS, first_threshold, judge, predict
 from mmsent.training.features import picture
 from mmsent.training.text_stage import minilm_folder, token_tensors
 from mmsent.training.train import load_trained
 
 CALIBRATION_TEXTS = 200
-CALIBRATION_PICTURES = 120
+CALIBRATION_PICTURES = 160  # drawings among them
+CALIBRATION_DRAWINGS = 40
 PARITY_POSTS = 64
 
 
@@ -38,8 +40,8 @@ def export(
 ) -> dict[str, Any]:
     """Write the checkpoint `name@version` to the folder `output`; returns its figures.
 
-    Text and picture part are quantised to int8 (weights and activations) with statistics of MVSA's training
-    posts; the fusion part stays float32. The conflict threshold is chosen on `dev` and `conflict`. The folder
+    Text and picture part are quantised to int8 (weights and activations) with statistics of training posts;
+    the fusion part stays float32. The conflict threshold is chosen on `dev` and `conflict`. The folder
     appears only when it is complete.
 
     Raises:
@@ -56,7 +58,8 @@ def export(
     partial.mkdir(parents=True)
     shutil.copyfile(minilm_folder() / TOKENIZER_FILE, partial / TOKENIZER_FILE)
     export_parts(model, partial)
-    quantise_parts(model, partial, posts["train"])
+    drawn = drawn_posts(trained / "drawn", count=CALIBRATION_DRAWINGS)
+    quantise_parts(model, partial, [*drawn, *posts["train"]])
     figures = _finish(model, partial, posts, name, version)
     shutil.rmtree(output, ignore_errors=True)
     partial.rename(output)
@@ -214,7 +217,7 @@ def _image_inputs(model: FusionModel, posts: Sequence[LabelledPost]) -> list[dic
 def _quantise(
     model: onnx.ModelProto, inputs: Sequence[dict[str, Any]], kind: nncf.ModelType | None
 ) -> onnx.ModelProto:
-    """Post-training quantisation to int8; 200 tweets or 120 pictures fix the ranges well enough."""
+    """Post-training quantisation to int8; 200 tweets or 160 pictures fix the ranges well enough."""
     quantised: onnx.ModelProto = nncf.quantize(
         model,
         nncf.Dataset(inputs),

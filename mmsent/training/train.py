@@ -16,6 +16,7 @@ from mmsent.errors import InputError
 from mmsent.model.fusion import FusionConfig, FusionModel
 from mmsent.model.inputs import TextTokenizer
 from mmsent.training.data import LabelledPost, read_posts, read_texts
+from mmsent.training.drawn import DRAWN_POSTS, drawn_posts
 from mmsent.training.features import VIEWS, picture_maps
 from mmsent.training.fit import Schedule, Task, fit
 from mmsent.training.fusion_stage import FusionJudge, FusionTask
@@ -34,6 +35,7 @@ def train(
     output: Path,
     *,
     image_weights: Path | None = None,
+    drawings: int = DRAWN_POSTS,
     epochs: int | None = None,
     seed: int = 0,
     resume: bool = True,
@@ -42,15 +44,15 @@ def train(
     """Train one stage on the data sets under `data`; weights and figures go to the folder `output`.
 
     `text` starts from MiniLM-L6 and writes `text.safetensors`. `fusion` starts from that file and from
-    `image_weights`, a torchvision ResNet-18 without `fc` in safetensors, and writes `model.safetensors`,
-    `config.json` and `training.json`. With `resume` a stage that was killed goes on where it stopped. Returns
-    the figures of each epoch on the development sets.
+    `image_weights`, a torchvision ResNet-18 without `fc` in safetensors, learns from `drawings` drawn posts
+    beside the data, and writes `model.safetensors`, `config.json` and `training.json`. With `resume` a stage
+    that was killed goes on where it stopped. Returns the figures of each epoch on the development sets.
 
     Raises:
         InputError: data, weights or an earlier stage are missing or damaged.
         SetupError: MiniLM-L6 is not installed.
     """
-    plan = _Plan(config or FusionConfig(), data, output, epochs, seed, resume)
+    plan = _Plan(config or FusionConfig(), data, output, drawings, epochs, seed, resume)
     torch.manual_seed(seed)
     _make_folder(output)
     if stage == "text":
@@ -85,6 +87,7 @@ class _Plan:
     config: FusionConfig
     data: Path
     output: Path
+    drawings: int
     epochs: int | None
     seed: int
     resume: bool
@@ -114,14 +117,18 @@ def _train_fusion(plan: _Plan, image_weights: Path) -> dict[str, Any]:
     model = FusionModel(plan.config)
     load_weights(model, plan.output / "text.safetensors", "train the text stage first", strict=False)
     load_weights(model.image_encoder, image_weights, "name a ResNet-18 without fc with --image-weights")
-    maps = {
-        split: [_maps(plan, model, posts[split], split, view) for view in range(views)]
-        for split, views in (("train", VIEWS), ("dev", 1), ("conflict", 1))
-    }
-    labels = {split: [post.image_label for post in posts[split]] for split in posts}
-    pictures = fit_picture_head(model, maps["train"], labels["train"], maps["dev"][0], labels["dev"])
-    judge = FusionJudge(tokenizer, posts["dev"], maps["dev"][0], posts["conflict"], maps["conflict"][0])
-    task = FusionTask(model, tokenizer, posts["train"], maps["train"], texts, judge=judge, seed=plan.seed)
+    posts["drawn"] = drawn_posts(plan.output / "drawn", count=plan.drawings, seed=plan.seed)
+    taught = [split for split in ("train", "drawn") if posts[split]]
+    lessons = [post for split in taught for post in posts[split]]
+    views = [
+        np.concatenate([_maps(plan, model, posts[split], split, view) for split in taught])
+        for view in range(VIEWS)
+    ]
+    dev, opposite = (_maps(plan, model, posts[split], split, 0) for split in ("dev", "conflict"))
+    image_labels, dev_labels = ([post.image_label for post in each] for each in (lessons, posts["dev"]))
+    pictures = fit_picture_head(model, views, image_labels, dev, dev_labels)
+    judge = FusionJudge(tokenizer, posts["dev"], dev, posts["conflict"], opposite)
+    task = FusionTask(model, tokenizer, lessons, views, texts, judge=judge, seed=plan.seed)
     history = plan.fit(task, FUSION_EPOCHS)
     save_file(_contiguous(model), plan.output / "model.safetensors")
     plan.config.save(plan.output / "config.json")
