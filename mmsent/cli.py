@@ -294,6 +294,9 @@ def train(
             help="ResNet-18 (torchvision, without fc; safetensors) that the fusion stage starts from."
         ),
     ] = None,
+    drawings: Annotated[
+        int, typer.Option(min=0, help="Drawn posts that the fusion stage learns from beside the data.")
+    ] = 1800,
     epochs: Annotated[int | None, typer.Option(min=1, help="Rounds over the data.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed trains the same model.")] = 0,
     resume: Annotated[bool, typer.Option(help="Go on where a run that was ended stood.")] = True,
@@ -307,7 +310,16 @@ def train(
     """
     from mmsent.commands.model import train
 
-    train(stage, data, output, image_weights=image_weights, epochs=epochs, seed=seed, resume=resume)
+    train(
+        stage,
+        data,
+        output,
+        image_weights=image_weights,
+        drawings=drawings,
+        epochs=epochs,
+        seed=seed,
+        resume=resume,
+    )
 
 
 @app.command()
