@@ -1,16 +1,27 @@
 """The sample: what it says, when, and what its pictures show beside that."""
 
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 from math import sqrt
+from pathlib import Path
 from random import Random
 
 import pytest
+from aiohttp import ClientSession
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmsent.broker import TopicReader
+from mmsent.embedded.servers import local_kafka, local_redis
 from mmsent.posts import DeletePost, Post
+from mmsent.settings import Settings
 from mmsent.sources import story
 from mmsent.sources.drawings import SUBJECTS
 from mmsent.sources.sample import (
@@ -23,7 +34,9 @@ from mmsent.sources.sample import (
     sample_posts,
 )
 from mmsent.sources.sample_texts import FOREIGN_TEMPLATES, SLOTS, TEMPLATES, TOPICS, Template, render
-from mmsent.topics import TopicMatcher
+from mmsent.store.edits import add_topic, list_topics
+from mmsent.store.schema import upgrade
+from mmsent.topics import TopicMatcher, TrackedTopic
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TOPIC_OF = dict(
@@ -223,3 +236,75 @@ def test_the_day_and_the_storm_show_in_the_counts(first_versions: list[SamplePos
     assert sum(sample.story for sample in storm) > 0.7 * len(storm)
     assert sum(sample.text_label == "negative" for sample in storm) > 0.45 * len(storm)
     assert sum(map(contradicts, storm)) > 0.2 * len(storm)
+
+
+# mmsent ingest sample
+
+
+def ingest_sample(folder: Path, kafka: str, *arguments: object) -> subprocess.Popen[str]:
+    environment = {
+        **os.environ,
+        "MMSENT_DATA_DIR": str(folder),
+        "MMSENT_KAFKA_BOOTSTRAP_SERVERS": kafka,
+        "MMSENT_TOPICS_REFRESH_S": "0.2",
+    }
+    command = [sys.executable, "-m", "mmsent", "ingest", "sample", *map(str, arguments)]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+async def first_picture(settings: Settings) -> str:
+    async with TopicReader(settings, "posts", from_beginning=True) as reader, asyncio.timeout(60):
+        async for record in reader:
+            images = json.loads(record.value or b"").get("images")
+            if images:
+                return str(images[0]["url"])
+    raise AssertionError("no post has a picture")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_the_sample_on_kafka_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+    url = f"sqlite:///{tmp_path / 'mmsent.db'}"
+    upgrade(url)
+    mine = TrackedTopic("weather", ("hail",))
+    add_topic(url, mine, NOON)
+    with local_kafka() as kafka:
+        process = ingest_sample(tmp_path, kafka, "--past", 2, "--pictures-port", 0)
+        try:
+            address = await first_picture(Settings.load(kafka_bootstrap_servers=kafka))
+            async with ClientSession() as session, session.get(address) as picture:
+                assert (picture.status, (await picture.read())[:2]) == (200, b"\xff\xd8")
+            assert process.poll() is None
+        finally:
+            process.send_signal(number)
+            out, err = await asyncio.to_thread(process.communicate, timeout=30)
+    assert (process.returncode, out) == (0, ""), err
+    endpoint = address.removeprefix("http://").partition("/")[0]
+    advice, tracking, end = err.splitlines()
+    assert advice.endswith(f"MMSENT_FETCH_ALLOW_PRIVATE={endpoint}")
+    assert tracking.startswith("tracking meadowbox, fernhollow")
+    assert "weather" not in tracking
+    assert end.endswith("messages are on posts")
+    assert sorted(topic.name for topic in list_topics(url)) == sorted(TOPIC_OF.values())
+    assert mine in list_topics(url)
+
+
+async def test_the_sample_for_a_while_without_a_database(tmp_path: Path) -> None:
+    with local_kafka() as kafka:
+        process = ingest_sample(tmp_path, kafka, "--past", 0, "--rate", 50, "--for", 2, "--pictures-port", 0)
+        out, err = await asyncio.to_thread(process.communicate, timeout=60)
+    assert (process.returncode, out) == (0, ""), err
+    _, untracked, end = err.splitlines()
+    assert untracked.startswith("the sample's topics are not tracked from here")
+    assert "mmsent db upgrade" in untracked
+    assert 40 < int(end.split()[0]) < 400
+
+
+def test_a_pictures_port_that_is_taken(tmp_path: Path) -> None:
+    with local_redis() as redis:
+        port = redis.split(":")[2].split("/")[0]
+        process = ingest_sample(tmp_path, "127.0.0.1:1", "--pictures-port", port)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 4
+    assert f"port {port}" in err.splitlines()[-1]
