@@ -8,6 +8,7 @@ forgets them), one assignor (it sends one JoinGroup each), sends and stops are b
 
 import asyncio
 from collections.abc import (
+    AsyncGenerator,
     AsyncIterator,
     Awaitable,
     Callable,
@@ -499,9 +500,21 @@ class TopicReader:
             for record in await self.poll(1.0):
                 yield record
 
+    async def until_now(self) -> AsyncGenerator[Record, None]:
+        """What is on the topic at this moment, and what comes along with it."""
+        ends = await self._ends()
+        while not await self._has_reached(ends):
+            records = await self.poll(1.0)
+            for record in records:
+                yield record
+            if not records:
+                await self._ends()  # a broker that is gone shows here
+
     async def at_end(self) -> bool:
         """Whether everything that is on the topic now has been read."""
-        ends = await self._ends()
+        return await self._has_reached(await self._ends())
+
+    async def _has_reached(self, ends: Mapping[TopicPartition, int]) -> bool:
         return all([await self._consumer.position(partition) >= end for partition, end in ends.items()])
 
     async def _ends(self) -> dict[TopicPartition, int]:

@@ -45,7 +45,9 @@ db = _group("The database.")
 app.add_typer(ingest, name="ingest")
 app.add_typer(kafka, name="kafka")
 app.add_typer(topics, name="topics")
+dead = _group("Dead letters: records that could not be processed.")
 app.add_typer(db, name="db")
+app.add_typer(dead, name="dead")
 
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Folder of the one-machine stack. [env: MMSENT_DATA_DIR]")
@@ -385,6 +387,74 @@ def topics_list(as_json: Json = False, data_dir: DataDir = None) -> None:
     Examples:
       mmsent topics list
       mmsent topics list --json
+@dead.command("list")
+def dead_list(
+    as_json: Json = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="So many, the newest. [default: 50; with --json all]")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Show the dead letters, each once, the newest first. Finds a running demo by itself.
+
+    A record that was put back and could not be processed again takes the place of its first letter. The
+    others stay on the list as long as Kafka keeps them, whatever became of them.
+
+    \b
+    Examples:
+      mmsent dead list
+      mmsent dead list --json | jq -r 'select(.stage == "validate") | .message'
+    """
+    from mmsent.commands.dead import show_letters
+
+    show_letters(_settings(data_dir=data_dir), as_json=as_json, limit=limit)
+
+
+Letter = Annotated[str, typer.Argument(metavar="PARTITION:OFFSET", help="Where the record stood.")]
+
+
+@dead.command("show")
+def dead_show(
+    letter: Letter,
+    raw: Annotated[bool, typer.Option("--raw", help="Only the value, byte for byte.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show one dead letter: why it is dead, and what it holds.
+
+    \b
+    Examples:
+      mmsent dead show 3:17
+      mmsent dead show 3:17 --raw > post.json
+    """
+    from mmsent.commands.dead import show_letter
+
+    show_letter(_settings(data_dir=data_dir), letter, raw=raw)
+
+
+@dead.command("replay")
+def dead_replay(
+    letters: Annotated[
+        list[str] | None, typer.Argument(metavar="[PARTITION:OFFSET]...", help="Where the records stood.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that are on the list.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Put dead letters back on Kafka's posts, as they came. Doing it twice does no harm.
+
+    Worth it once the cause is gone: a bug, a bad model, a database that refused. A record that cannot be
+    processed again becomes a dead letter again.
+
+    \b
+    Examples:
+      mmsent dead replay 3:17 4:9
+      mmsent dead replay --all --dry-run
+    """
+    from mmsent.commands.dead import replay
+
+    replay(_settings(data_dir=data_dir), letters or [], everything=everything, dry_run=dry_run)
+
+
     """
     from mmsent.commands.database import show_topics
 

@@ -299,10 +299,13 @@ async def test_dead_letters_carry_the_raw_record_and_the_reason() -> None:
         "mmsent.error.topic": "posts",
         "mmsent.error.partition": "0",
         "mmsent.error.offset": "1",
+        "mmsent.error.timestamp_ms": "1",
         "__connect.errors.topic": "posts",
         "__connect.errors.partition": "0",
         "__connect.errors.offset": "1",
+        "__connect.errors.connector.name": "mmsent",
         "__connect.errors.stage": "decode",
+        "__connect.errors.class.name": "mmsent.posts",
         "__connect.errors.exception.class.name": "InvalidMessageError",
         "__connect.errors.exception.message": "not JSON",
     }

@@ -12,7 +12,10 @@ ROOT = Path(__file__).parent.parent
 
 FLOORS = (
     ("errors", "posts", "settings"),
-    ("images", "model", "offsets", "batching", "topics", "trends", "store.tables", "broker", "live"),
+    (
+        *("images", "model", "offsets", "batching", "topics", "trends", "store.tables"),
+        *("broker", "dead_letters", "live"),
+    ),
     (
         *(
             "alerts",

@@ -5,9 +5,16 @@ from dataclasses import dataclass
 from typing import Self
 
 from mmsent.broker import MAX_MESSAGE_BYTES, Headers, Message, Record
+from mmsent.dead_letters import DIGEST, ERROR, FIRST
 
 MAX_REASON = 500  # characters of an error's text
 ROOM_FOR_HEADERS = 16 * 1024
+EXECUTING = {  # what was at work in each stage
+    "decode": "mmsent.posts",
+    "validate": "mmsent.posts",
+    "score": "mmsent.pipeline",
+    "store": "mmsent.store.writes",
+}
 
 
 @dataclass(frozen=True)
@@ -35,25 +42,31 @@ def without_value(record: Record, failure: Failure) -> Message:
     """What is left of a record too large for `posts.dead`: where it stands, and its value's digest."""
     value = record.value or b""
     digest = (
-        ("mmsent.error.value_bytes", str(len(value)).encode()),
-        ("mmsent.error.value_sha256", hashlib.sha256(value).hexdigest().encode()),
+        (f"{ERROR}value_bytes", str(len(value)).encode()),
+        (DIGEST, hashlib.sha256(value).hexdigest().encode()),
     )
     return Message((record.key or b"")[:MAX_REASON], b"", (*_reason(record, failure), *digest))
 
 
 def _reason(record: Record, failure: Failure) -> Headers:
-    """Ours, and Kafka Connect's names for the same, which tools know."""
+    """Ours, and the names that Kafka Connect's reporter writes (KIP-298), which tools know.
+
+    Of Connect's, the task and the stack trace are left out: no worker has a number, and traces are logged.
+    """
     named = {
-        "mmsent.error.stage": failure.stage,
-        "mmsent.error.class": failure.kind,
-        "mmsent.error.message": failure.message,
-        "mmsent.error.topic": record.topic,
-        "mmsent.error.partition": record.partition,
-        "mmsent.error.offset": record.offset,
+        FIRST: failure.stage,
+        f"{ERROR}class": failure.kind,
+        f"{ERROR}message": failure.message,
+        f"{ERROR}topic": record.topic,
+        f"{ERROR}partition": record.partition,
+        f"{ERROR}offset": record.offset,
+        f"{ERROR}timestamp_ms": record.timestamp_ms,
         "__connect.errors.topic": record.topic,
         "__connect.errors.partition": record.partition,
         "__connect.errors.offset": record.offset,
+        "__connect.errors.connector.name": "mmsent",
         "__connect.errors.stage": failure.stage,
+        "__connect.errors.class.name": EXECUTING.get(failure.stage, "worker"),
         "__connect.errors.exception.class.name": failure.kind,
         "__connect.errors.exception.message": failure.message,
     }
