@@ -32,10 +32,15 @@ clean:  ## remove what the targets above made
 	rm -rf .venv .venv-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/.ready: EXTRAS = dev
+.venv/.ready: DOWNLOAD = a gigabyte or two, torch among it
 .venv-demo/.ready: EXTRAS = demo
+.venv-demo/.ready: DOWNLOAD = about 210 MB
 .venv/.ready .venv-demo/.ready: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "mmsent needs Python 3.11 or newer: install it, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
-	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv
-	$(@D)/bin/python -m uv pip install --python $(@D)/bin/python --constraints constraints.txt --editable '.[$(EXTRAS)]'
+	@echo "1/3 making $(@D) with $$($(PYTHON) --version), $(PYTHON)"
+	@$(PYTHON) -m venv $(@D)
+	@echo "2/3 getting uv, which installs packages fast"
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@echo "3/3 downloading the packages: $(DOWNLOAD), unless this machine has them already"
+	@$(@D)/bin/python -m uv pip install --python $(@D)/bin/python --constraints constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $@

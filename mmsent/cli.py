@@ -106,6 +106,9 @@ def demo(
     ] = None,
     data_dir: DataDir = None,
     headless: Annotated[bool, typer.Option("--headless", help="No dashboard.")] = False,
+    browser: Annotated[
+        bool, typer.Option(help="Open the dashboard in a browser, if there is a display.")
+    ] = True,
     source: Source = None,
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
 ) -> None:
@@ -137,6 +140,7 @@ def demo(
         past_s=past * 60,
         duration_s=seconds,
         headless=headless,
+        browser=browser,
         as_json=as_json,
     )
 
@@ -247,7 +251,9 @@ def alerts(
     seconds: Seconds = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Follow the alerts, one line for each revision. Finds a running demo by itself.
+    """Follow the alerts: what happened, how it grows, which posts, where to look. Finds a running demo.
+
+    In a pipe each revision is one line; with --json it is the alert as it stands on Kafka.
 
     \b
     Examples:
@@ -269,6 +275,8 @@ def score(
     ] = None,
 ) -> None:
     """Score the posts of a file, without any server: JSON lines in a pipe, a table on a terminal.
+
+    ≠ marks posts whose words and picture disagree.
 
     \b
     Examples:
@@ -540,6 +548,8 @@ def settings() -> None:
 @app.command()
 def doctor(as_json: Json = False, data_dir: DataDir = None) -> None:
     """Check everything that mmsent needs, and say what to do about what is missing.
+
+    ✔ is there · ✘ is needed · – may be left out. The exit code is 0 if nothing that is needed is missing.
 
     \b
     Examples:

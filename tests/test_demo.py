@@ -268,7 +268,11 @@ def test_with_the_dashboard(home: Path) -> None:
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=90)
     assert process.returncode == 0, err
-    assert f"dashboard: {record.dashboard}" in err
+    introduction = [line for line in err.splitlines() if not line.startswith("all posts")]
+    address = introduction.index(f"dashboard: {record.dashboard}/?range=15m")
+    steps = [line.split("s  ")[1] for line in introduction if line.startswith("✔")]
+    assert sorted(steps) == ["broker and live feed", "dashboard", "database", "worker, with the model loaded"]
+    assert not [line for line in introduction[address + 1 :] if " in · " not in line]  # it comes last
     assert f"mmsent alerts --data-dir {home / 'data'}" in err
 
 

@@ -139,4 +139,9 @@ def test_the_product_reads_only_its_own_settings() -> None:
         for path in SOURCES
         if any(f"os.{name}" in path.read_text(encoding="utf-8") for name in ("environ", "getenv"))
     }
-    assert readers <= {"mmsent/settings.py", "mmsent/embedded/processes.py", "mmsent/commands/programs.py"}
+    starters = {
+        "mmsent/embedded/browser.py",
+        "mmsent/embedded/processes.py",
+        "mmsent/commands/programs.py",
+    }
+    assert readers <= {"mmsent/settings.py", *starters}

@@ -1,16 +1,20 @@
 """What people see at a terminal: alerts worth a look, in any width, whatever strangers wrote."""
 
+import sys
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from mmsent.commands import demo
 from mmsent.commands.alert_view import block
 from mmsent.commands.alerts import DOUBLED_AFTER_S, GROWN_AFTER_S, Pace, Shown
 from mmsent.commands.score_view import header, row, summary
+from mmsent.embedded.browser import has_display, open_page
 from mmsent.posts import Alert, Opinion, Post, ScoredPost, Window
 from mmsent.store.reads import Quote
 
@@ -170,3 +174,56 @@ def test_a_summary_of_scores() -> None:
     said = summary(posts=1200, flagged=30, unscored=2, seconds=10.0, threshold=0.583)
     assert said == "1,200 posts in 10.0 s · 120 posts/s · 30 flagged (conflict ≥ 0.58) · 2 without a score"
     assert summary(posts=0, flagged=0, unscored=0, seconds=0.0, threshold=0.5).startswith("0 posts in 0.0 s")
+
+
+# The demo
+
+
+@pytest.mark.parametrize(
+    ("environment", "system", "there"),
+    [
+        ({}, "Linux", False),
+        ({"DISPLAY": ":0"}, "Linux", True),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, "Linux", True),
+        ({"DISPLAY": "", "SSH_CONNECTION": "x"}, "Linux", False),
+        ({}, "Darwin", True),
+        ({"SSH_CONNECTION": "x"}, "Darwin", False),
+    ],
+)
+def test_a_browser_needs_a_display(environment: dict[str, str], system: str, there: bool) -> None:
+    assert has_display(environment, system) == there
+
+
+def test_a_browser_gets_the_address_and_no_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "browser"
+    script.write_text(f'#!/bin/sh\necho loud; echo loud >&2; test -t 0 || echo "$1" > {tmp_path}/seen\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("BROWSER", f"{script} %s")
+    open_page("http://127.0.0.1:1/?range=15m").join(20)
+    assert (tmp_path / "seen").read_text() == "http://127.0.0.1:1/?range=15m\n"
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("terminal", "wanted", "opened"), [(True, True, 1), (True, False, 0), (False, True, 0)]
+)
+def test_a_browser_is_opened_for_who_sits_at_a_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    terminal: bool,
+    wanted: bool,
+    opened: int,
+) -> None:
+    pages: list[str] = []
+    monkeypatch.setattr(demo, "has_display", lambda: True)
+    monkeypatch.setattr(demo, "open_page", pages.append)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    with demo._Terminal(browser=wanted) as talk:
+        talk.done("database")
+        talk.open("http://127.0.0.1:1/")
+    assert len(pages) == opened
+    said = capsys.readouterr().err
+    assert "http://127.0.0.1:1/" in said
+    assert ("\x1b" in said) == terminal

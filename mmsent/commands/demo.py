@@ -3,18 +3,23 @@
 import asyncio
 import importlib.util
 import json
+import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from rich.text import Text
+
 from mmsent.commands.console import give, printable, talk_console
+from mmsent.embedded.browser import has_display, open_page
 from mmsent.embedded.demo import DemoPlan, Talk, run_demo
 from mmsent.embedded.figures import Figures
 from mmsent.embedded.ingest import Timed, at_rate
 from mmsent.embedded.pictures import PictureServer
+from mmsent.embedded.processes import process_age_s
 from mmsent.embedded.servers import require_free
-from mmsent.embedded.stack import ProgramEndedError
+from mmsent.embedded.stack import ProgramEndedError, Steps
 from mmsent.errors import SetupError
 from mmsent.settings import Settings
 from mmsent.sources.replay import open_posts
@@ -41,6 +46,7 @@ def run(
     past_s: float,
     duration_s: float | None,
     headless: bool,
+    browser: bool,
     as_json: bool,
 ) -> None:
     """Run a demo and print its summary on stdout.
@@ -58,11 +64,13 @@ def run(
         duration_s=duration_s,
         ends_with_stream=headless or rate == 0,
         headless=headless,
+        page="range=15m" if posts is None else "",
     )
-    _check(settings, headless=headless)
-    with _Terminal(settings) as terminal:
+    with _Terminal(browser=browser) as terminal:
+        _check(settings, headless=headless)
+        talk = Talk(terminal.say, terminal.show, Steps(terminal.doing, terminal.done), terminal.open)
         try:
-            summary = asyncio.run(run_demo(settings, plan, Talk(terminal.say, terminal.show)))
+            summary = asyncio.run(run_demo(settings, plan, talk))
         except ProgramEndedError as error:
             for line in error.last_lines:
                 terminal.say(f"  {printable(line)}")
@@ -100,12 +108,12 @@ def _check(settings: Settings, *, headless: bool) -> None:
 
 
 class _Terminal:
-    """Talk on stderr, with one line of figures that stays up to date."""
+    """Talk on stderr, with one line that stays up to date: what is going on, then the figures."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._data_dir = settings.data_dir
+    def __init__(self, *, browser: bool) -> None:
         self._console: Console = talk_console()
-        self._status = self._console.status("starting …", spinner="dots")
+        self._status = self._console.status(self._line("starting"), spinner="dots")
+        self._browser = browser and sys.stderr.isatty() and has_display()
         self._shown = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -119,9 +127,30 @@ class _Terminal:
     def say(self, line: str) -> None:
         self._console.print(line, markup=False, soft_wrap=True)
 
+    def doing(self, what: str) -> None:
+        self._status.update(self._line(what))
+
+    def done(self, what: str) -> None:
+        """One step of the start, with the seconds since the program was started."""
+        self._console.print(
+            Text.assemble(("✔", "green"), f" {process_age_s():5.1f} s  {what}"), soft_wrap=True
+        )
+
+    def open(self, address: str) -> None:
+        """The page to look at: in a line that stands out, and in a browser if there is a display."""
+        line = Text.assemble("dashboard: ", (address, "bold reverse" if self._console.is_terminal else ""))
+        self._console.print(line, soft_wrap=True)
+        self.doing("waiting for the first posts")
+        if self._browser:
+            open_page(address)
+
     def show(self, figures: Figures) -> None:
         if self._console.is_terminal:
-            self._status.update(figures.line())
+            self.doing(figures.line())
         elif time.monotonic() - self._shown >= LINE_EVERY_S:
             self._shown = time.monotonic()
             self.say(figures.line())
+
+    @staticmethod
+    def _line(text: str) -> Text:
+        return Text(text, no_wrap=True, overflow="ellipsis")

@@ -1,14 +1,18 @@
 """The demo: start everything, put posts in, watch, end everything."""
 
 import asyncio
+import os
 import shlex
+import shutil
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from mmsent.broker import OffsetReader, Publisher
@@ -17,9 +21,9 @@ from mmsent.embedded.ingest import Ingester, Room, Timed
 from mmsent.embedded.pictures import PictureServer
 from mmsent.embedded.processes import process_age_s
 from mmsent.embedded.record import claimed, remove_record, write_record
-from mmsent.embedded.stack import Stack, running_stack
+from mmsent.embedded.stack import Stack, Steps, running_stack
 from mmsent.errors import UnavailableError
-from mmsent.settings import Settings
+from mmsent.settings import Settings, default_data_dir
 from mmsent.topics import TrackedTopic
 
 MAX_BYTES_AHEAD = 2 * 1024 * 1024  # the local broker forgets what exceeds some 5 MB a partition
@@ -35,7 +39,8 @@ class DemoPlan:
     """What a demo should do.
 
     `messages` makes the stream, once there is a picture server; `topics` are tracked from its first post on.
-    `ends_with_stream` says whether the demo ends when all of it is through.
+    `ends_with_stream` says whether the demo ends when all of it is through; `page` is what of the dashboard
+    to look at first, as its address' query.
     """
 
     messages: Callable[[PictureServer], Iterable[Timed]]
@@ -43,14 +48,17 @@ class DemoPlan:
     duration_s: float | None = None
     ends_with_stream: bool = True
     headless: bool = True
+    page: str = ""
 
 
 @dataclass(frozen=True)
 class Talk:
-    """How a demo speaks: `say` a line, `show` the newest figures."""
+    """How a demo speaks: `say` a line, `show` the newest figures, `steps` of its start, `open` a page."""
 
     say: Callable[[str], None]
     show: Callable[[Figures], None]
+    steps: Steps
+    open: Callable[[str], None]
 
 
 async def run_demo(settings: Settings, plan: DemoPlan, talk: Talk) -> Summary | None:
@@ -67,25 +75,43 @@ async def run_demo(settings: Settings, plan: DemoPlan, talk: Talk) -> Summary | 
     stacks: list[Stack] = []
     with _signals(stopping, stacks), claimed(settings.data_dir):
         async with running_stack(
-            settings, headless=plan.headless, started=stacks.append, topics=plan.topics
+            settings, headless=plan.headless, started=stacks.append, steps=talk.steps, topics=plan.topics
         ) as stack:
             if not await _first(stack.ready(), stack.guard(), stopping.wait()):
                 return None
             run = _Run(stack, plan, talk)
             write_record(settings.data_dir, stack.record())
-            _introduce(stack, talk)
+            _introduce(stack, plan, talk)
             try:
                 return await run.to_the_end(stopping)
             finally:
                 remove_record(settings.data_dir)
 
 
-def _introduce(stack: Stack, talk: Talk) -> None:
+def _introduce(stack: Stack, plan: DemoPlan, talk: Talk) -> None:
+    """What to do now; the dashboard's address comes last."""
     folder = stack.settings.data_dir
-    if stack.dashboard:
-        talk.say(f"dashboard: {stack.dashboard}")
-    talk.say(f"alerts:    mmsent alerts --data-dir {shlex.quote(str(folder))}")
+    talk.say(f"alerts:    {_command()} alerts{_data_dir(folder)}")
     talk.say(f"database and logs: {folder}; Ctrl-C ends the demo")
+    if stack.dashboard:
+        talk.open(f"{stack.dashboard}/?{plan.page}" if plan.page else stack.dashboard)
+
+
+def _command() -> str:
+    """How to call `mmsent` in another terminal."""
+    beside = Path(sys.executable).with_name("mmsent")
+    found = shutil.which("mmsent")
+    if found is None and beside.exists():
+        return (
+            shlex.quote(os.path.relpath(beside))
+            if beside.is_relative_to(Path.cwd())
+            else shlex.quote(str(beside))
+        )
+    return "mmsent"
+
+
+def _data_dir(folder: Path) -> str:
+    return "" if folder == default_data_dir() else f" --data-dir {shlex.quote(str(folder))}"
 
 
 class _Run:

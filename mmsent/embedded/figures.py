@@ -25,9 +25,10 @@ class Figures:
 
     def line(self) -> str:
         """For the terminal."""
+        dead = f"{self.dead:,} dead · " if self.dead else ""
         return (
-            f"{self.posts:,} posts in · {self.scored:,} scored · {self.flagged:,} flagged · "
-            f"{self.dead:,} dead · lag {self.lag:,} · {self.posts_per_s:,.0f} posts/s"
+            f"{self.posts:,} in · {self.scored:,} scored · {self.flagged:,} flagged · "
+            f"{dead}lag {self.lag:,} · {self.posts_per_s:,.0f} posts/s"
         )
 
 

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from os import getpid
 
@@ -21,14 +22,25 @@ from mmsent.topics import TrackedTopic
 
 READY_WITHIN_S = 120.0
 LOOK_S = 0.1
+DOING = {"worker": "the worker loads the model", "dashboard": "the dashboard starts"}
+DONE = {"worker": "worker, with the model loaded", "dashboard": "dashboard"}
 FETCH_DEADLINE_S = 60.0  # the pictures are our own: a busy machine is no slow stranger
 STALL_TIMEOUT_S = 600.0  # nobody starts this worker again
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Hears how starting goes: `doing` what we wait for, `done` what is there."""
+
+    doing: Callable[[str], None]
+    done: Callable[[str], None]
 
 
 class Stack:
     """What runs; `settings` say where."""
 
-    def __init__(self, settings: Settings, pictures: PictureServer, *, headless: bool) -> None:
+    def __init__(self, settings: Settings, pictures: PictureServer, steps: Steps, *, headless: bool) -> None:
+        self._steps = steps
         self.settings = settings
         self.pictures = pictures
         self.worker = self._program("worker")
@@ -62,16 +74,24 @@ class Stack:
         Raises:
             SetupError: one of them takes too long.
         """
-        async with ClientSession(timeout=ClientTimeout(total=5)) as session:
-            for program, address in self._programs.items():
-                try:
-                    async with asyncio.timeout(READY_WITHIN_S):
-                        while not await _answers(session, address):  # noqa: ASYNC110  # a program
-                            await asyncio.sleep(LOOK_S)
-                except TimeoutError as error:
-                    raise SetupError(
-                        f"the {program.name} is not ready after {READY_WITHIN_S:g} s; see {program.log}"
-                    ) from error
+        waiting = dict(self._programs)
+        try:
+            async with (
+                ClientSession(timeout=ClientTimeout(total=5)) as session,
+                asyncio.timeout(READY_WITHIN_S),
+            ):
+                while waiting:
+                    self._steps.doing(" · ".join(DOING[program.name] for program in waiting))
+                    for program, address in tuple(waiting.items()):
+                        if await _answers(session, address):
+                            del waiting[program]
+                            self._steps.done(DONE[program.name])
+                    await asyncio.sleep(LOOK_S)
+        except TimeoutError as error:
+            slow = next(iter(waiting))
+            raise SetupError(
+                f"the {slow.name} is not ready after {READY_WITHIN_S:g} s; see {slow.log}"
+            ) from error
 
     async def guard(self) -> None:
         """Wait until a program ends by itself, which none should.
@@ -127,6 +147,7 @@ async def running_stack(
     *,
     headless: bool,
     started: Callable[[Stack], None],
+    steps: Steps,
     topics: Sequence[TrackedTopic] = (),
 ) -> AsyncIterator[Stack]:
     """The stack for as long as the block runs. `started` is told before it is ready; `topics` are tracked.
@@ -135,10 +156,14 @@ async def running_stack(
     """
     settings = settings.model_copy(update={"database_url": ""})
     with ExitStack() as servers:
+        steps.doing("broker and live feed")
         kafka = servers.enter_context(local_kafka())
         redis = servers.enter_context(local_redis())
+        steps.done("broker and live feed")
+        steps.doing("database")
         await asyncio.to_thread(upgrade, settings.resolved_database_url)
         await asyncio.to_thread(track_missing, settings.resolved_database_url, topics)
+        steps.done("database")
         async with PictureServer() as pictures:
             here = {
                 "kafka_bootstrap_servers": kafka,
@@ -152,7 +177,7 @@ async def running_stack(
                 "health_port": free_port(),
                 "dashboard_port": settings.dashboard_port or free_port(),
             }
-            stack = Stack(settings.model_copy(update=here), pictures, headless=headless)
+            stack = Stack(settings.model_copy(update=here), pictures, steps, headless=headless)
             started(stack)
             try:
                 await stack.start()
