@@ -30,7 +30,9 @@ def launch_arguments(settings: Settings) -> list[str]:
         "client.showErrorDetails": "none",
     }
     flags = [part for name, value in options.items() for part in (f"--{name}", value)]
-    return [sys.executable, "-m", "streamlit", "run", str(APP), *flags, *_allowed_hosts(settings)]
+    # -P: a folder that we happen to be started in cannot stand in for our packages
+    program = [sys.executable, "-P", "-m", "dashboard.serve", "run", str(APP)]
+    return [*program, *flags, *_allowed_hosts(settings)]
 
 
 def _allowed_hosts(settings: Settings) -> list[str]:

@@ -386,9 +386,9 @@ def test_long_texts_are_cut() -> None:
 
 def test_command_line_keeps_the_page_on_this_machine() -> None:
     arguments = launch_arguments(Settings(dashboard_port=8600))
-    assert arguments[:5] == [sys.executable, "-m", "streamlit", "run", str(APP)]
+    assert arguments[:6] == [sys.executable, "-P", "-m", "dashboard.serve", "run", str(APP)]
     assert APP.is_file()
-    options = list(zip(arguments[5::2], arguments[6::2], strict=True))
+    options = list(zip(arguments[6::2], arguments[7::2], strict=True))
     assert ("--server.address", "127.0.0.1") in options
     assert ("--server.port", "8600") in options
     assert ("--browser.gatherUsageStats", "false") in options
