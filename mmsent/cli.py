@@ -387,14 +387,6 @@ def kafka_create(
     create_kafka_topics(_settings(), replication_factor)
 
 
-@topics.command("list")
-def topics_list(as_json: Json = False, data_dir: DataDir = None) -> None:
-    """Show the tracked topics.
-
-    \b
-    Examples:
-      mmsent topics list
-      mmsent topics list --json
 @dead.command("list")
 def dead_list(
     as_json: Json = False,
@@ -463,6 +455,14 @@ def dead_replay(
     replay(_settings(data_dir=data_dir), letters or [], everything=everything, dry_run=dry_run)
 
 
+@topics.command("list")
+def topics_list(as_json: Json = False, data_dir: DataDir = None) -> None:
+    """Show the tracked topics.
+
+    \b
+    Examples:
+      mmsent topics list
+      mmsent topics list --json
     """
     from mmsent.commands.database import show_topics
 
@@ -514,6 +514,32 @@ def db_upgrade(data_dir: DataDir = None) -> None:
     from mmsent.commands.database import upgrade
 
     upgrade(_settings(data_dir=data_dir))
+
+
+@db.command("prune")
+def db_prune(
+    older_than: Annotated[
+        str, typer.Option("--older-than", metavar="AGE", help="E.g. 12h, 30d, 8w; at least 1h.")
+    ],
+    rollups: Annotated[
+        bool, typer.Option("--rollups", help="The minute counts too, which charts are drawn from.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Delete posts that were created so long ago, while workers run.
+
+    The counts of their minutes stay, and so do alerts. From then on posts from before that time are not taken
+    any more, lest one that comes again counts twice; a worker counts them as stale.
+
+    \b
+    Examples:
+      mmsent db prune --older-than 30d --dry-run
+      mmsent db prune --older-than 30d
+    """
+    from mmsent.commands.database import prune
+
+    prune(_settings(data_dir=data_dir), older_than, with_rollups=rollups, dry_run=dry_run)
 
 
 @app.command()
