@@ -88,15 +88,15 @@ def net_frame(frame: pd.DataFrame, step_s: int) -> pd.DataFrame:
 
 
 def sparkline(
-    buckets: Sequence[Bucket], step_s: int, now: datetime, value: Callable[[Counts], float | None]
+    buckets: Sequence[Bucket], step_s: int, until: datetime, value: Callable[[Counts], float | None]
 ) -> list[float]:
-    """`value` of each bucket that has ended, a bucket without posts counting as one of zeros.
+    """`value` of each bucket that has ended by then, a bucket without posts counting as one of zeros.
 
     The running bucket is left out: it would always look like a fall.
     """
     found = {bucket.start: bucket.counts for bucket in buckets}
     step, time, series = timedelta(seconds=step_s), min(found), []
-    while time + step <= now:
+    while time + step <= until:
         number = value(found.get(time, NO_COUNTS))
         series += [] if number is None else [number]
         time += step

@@ -62,7 +62,7 @@ class Problem:
 
 NO_POSTS = Problem(
     title="No posts yet",
-    detail="The database is ready and waits for a worker to write the first post. To see made-up posts:",
+    detail="The database waits for a worker to write the first post. Made-up posts come with the demo.",
     command="mmsent demo",
 )
 

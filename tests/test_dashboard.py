@@ -349,6 +349,7 @@ def test_nothing_in_the_range_offers_all_time(database: str) -> None:
     app.button[0].click().run()
     assert app.segmented_control(key="range").value == "all"
     assert app.metric[0].value == "1"
+    assert list(app.metric[0].proto.chart_data) == [1], "silence since then is not part of it"
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def panels(settings: Settings, topics: list[str], topic: str, period: str) -> No
         return
     show_freshness(view, workers)
     if not view.totals.posts:
-        show_nothing_in_period(view, period)
+        show_nothing_in_period(view, workers, period)
         return
     show_totals(view, period)
     left, right = st.columns([7, 3], gap="medium")
@@ -112,12 +112,14 @@ def show_problem(problem: data.Problem) -> None:
             st.code(problem.command, language=None)
 
 
-def show_nothing_in_period(view: data.LiveView, period: str) -> None:
-    newest = view.freshness.newest_post_at
+def show_nothing_in_period(view: data.LiveView, workers: list[Heartbeat] | None, period: str) -> None:
+    newest, waiting = view.freshness.newest_post_at, freshness.lag(workers)
     with st.container(border=True, width=640):
         st.subheader(f"No posts in {PERIOD_NAMES[period]}", anchor=False)
         if newest is not None:
             st.text(f"The newest post of all topics was created {words.ago(view.read_at - newest)}.")
+        if waiting:
+            st.text(f"{words.number(waiting, 'more post')} will show up as soon as they are scored.")
         st.button("Show all time", on_click=choose, args=("range", data.ALL_TIME))
 
 
@@ -144,6 +146,7 @@ def show_freshness(view: data.LiveView, workers: list[Heartbeat] | None) -> None
 
 
 def show_totals(view: data.LiveView, period: str) -> None:
+    ended = min(view.read_at, view.end)
     with st.grid(4, min_column_width=150):
         for figure in figures(view.totals, view.comparison, PERIOD_NAMES[period]):
             st.metric(
@@ -155,7 +158,7 @@ def show_totals(view: data.LiveView, period: str) -> None:
                 help=figure.explained,
                 border=True,
                 height="stretch",
-                chart_data=charts.sparkline(view.buckets, view.step_s, view.read_at, figure.series),
+                chart_data=charts.sparkline(view.buckets, view.step_s, ended, figure.series),
                 chart_type="area",
             )
 
