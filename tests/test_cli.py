@@ -49,6 +49,7 @@ COMMANDS = [
     "dead show",
     "dead replay",
     "db upgrade",
+    "db prune",
     "schema",
     "settings",
     "doctor",

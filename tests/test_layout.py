@@ -23,6 +23,7 @@ FLOORS = (
             "store.schema",
             "store.rows",
             "store.writes",
+            "store.prune",
             "store.reads",
             "store.edits",
         ),

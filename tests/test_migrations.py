@@ -7,18 +7,20 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, select, text
+from sqlalchemy import inspect, select, table, text
 
 from mmsent.errors import InputError, SettingsError, SetupError, StoreUnavailableError
 from mmsent.store import edits, schema
 from mmsent.store.tables import metadata, progress, topics
 from mmsent.store.writes import Store
 from mmsent.topics import TrackedTopic
-from tests import servers
+from tests import servers, test_writes
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -53,6 +55,70 @@ def test_migrations_make_the_tables_of_the_code(url: str) -> None:
             keys = inspector.get_pk_constraint(table.name)["constrained_columns"]
             assert keys == [column.name for column in table.primary_key], table.name
     engine.dispose()
+
+
+@pytest.mark.parametrize("revision", ["0001"])
+async def test_an_older_schema_with_rows_in_it_is_upgraded(url: str, revision: str) -> None:
+    """Everything stays, and both sides of the program work on it."""
+    upgrade_to(url, revision)
+    add_rows(url)
+    before = rows_by_table(url)
+    with pytest.raises(SetupError, match=f"older schema {revision}; run: mmsent db upgrade"):
+        edits.list_topics(url)
+    schema.upgrade(url)
+    assert {name: rows for name, rows in rows_by_table(url).items() if name in before} == before | {
+        "alembic_version": [(schema.head_revision(),)]
+    }
+    store = Store(url)
+    await store.open()
+    scored = test_writes.row("p1", version=8)
+    assert [each.kind for each in (await store.write([scored], {0: 6}, NOW)).outcomes] == ["written"]
+    await store.close()
+    assert edits.list_topics(url) == [TrackedTopic("weather", any_of=("rain",))]
+
+
+def upgrade_to(url: str, revision: str) -> None:
+    file = schema.sqlite_file(url)
+    if file is not None:
+        file.parent.mkdir()
+    engine = schema.open_engine(url)
+    with engine.begin() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        command.upgrade(schema._config(connection), revision)
+    engine.dispose()
+
+
+def add_rows(url: str) -> None:
+    """What the first version may have left, said in SQL: the tables of the code may have moved on."""
+    engine = schema.open_engine(url)
+    with engine.begin() as connection:
+        for statement in (
+            "INSERT INTO posts (post_id, version, deleted, source, text, created_at, minute, lang, shard,"
+            " topics, flagged, has_image) VALUES ('p1', 7, false, 's', 'rain ☔', '2026-11-20 10:00:30',"
+            " '2026-11-20 10:00:00', 'en', 0, '[]', false, false)",
+            "INSERT INTO posts (post_id, version, deleted, source) VALUES ('p2', 7, true, 's')",
+            "INSERT INTO rollups VALUES ('2026-11-20 10:00:00', 'all', 's', 'en', 0, 1, 0, 0, 0, 1, 0, 0)",
+            "INSERT INTO progress VALUES (0, 5, '2026-11-20 10:00:00')",
+            "INSERT INTO topics VALUES ('weather', '[\"rain\"]', '[]', '[]', '2026-11-20 10:00:00')",
+            "INSERT INTO forgotten_authors VALUES ('s', 'bob', '2026-11-20 10:00:00')",
+            "INSERT INTO detector VALUES (1, '2026-11-20 10:00:00', '2026-11-20 10:00:00')",
+        ):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def rows_by_table(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    engine = schema.open_engine(url)
+    with engine.connect() as connection:
+        found = {
+            name: sorted(
+                (tuple(row) for row in connection.execute(select("*").select_from(table(name)))), key=str
+            )
+            for name in inspect(connection).get_table_names()
+        }
+    engine.dispose()
+    return found
 
 
 def test_upgrading_again_keeps_what_is_there(url: str) -> None:
@@ -105,8 +171,6 @@ def test_an_older_schema_says_upgrade(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_downgrade_to_nothing_and_up_again(tmp_path: Path) -> None:
     """A migration that cannot be taken back would show here."""
-    from alembic import command  # noqa: PLC0415  # used once
-
     url = f"sqlite:///{tmp_path}/mmsent.db"
     schema.upgrade(url)
     engine = schema.open_engine(url)

@@ -208,6 +208,13 @@ detector = Table(  # one row
     Column("updated_at", UtcDateTime, nullable=False),
 )
 
+pruning = Table(  # one row
+    "pruning",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("posts_before", UtcDateTime, nullable=False),  # posts created before it are gone for good
+)
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 

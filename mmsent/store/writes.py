@@ -3,14 +3,14 @@
 `posts` changes by one upsert whose guard lets only a greater (version, deleted) in, so a delete wins a tie.
 It returns each row's values from before and after, and `rollups` change by the difference: neither a
 redelivery nor a commit whose reply was lost counts twice. Locks are taken in one order everywhere: authors,
-posts, rollups, pending conflicts, progress, each by key.
+the mark of pruning, posts, rollups, pending conflicts, progress, each by key.
 """
 
 import zlib
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import bindparam, delete, select, text, tuple_, update
@@ -51,6 +51,7 @@ from mmsent.store.tables import (
     pending_conflicts,
     posts,
     progress,
+    pruning,
     rollups,
 )
 
@@ -60,6 +61,7 @@ T = TypeVar("T")
 ROWS_PER_QUERY = 500  # keeps `IN` lists below the databases' limits on parameters
 AUTHOR_LOCKS = 0x6D73  # class of PostgreSQL's two-number advisory locks
 AUTHOR_BUCKETS = 64  # bounds the locks of a transaction; PostgreSQL has room for 64 each by default
+PRUNING_BUCKET = AUTHOR_BUCKETS  # of the same class: shared by writes, whose mark must not move meanwhile
 
 
 @dataclass(frozen=True)
@@ -136,8 +138,11 @@ async def _write(
     await _lock_authors(connection, writers, forgets)
     advanced = await _forget(connection, [item for item in batch if isinstance(item, Forget)])
     forgotten = await _forgotten(connection, writers | forgets)
+    pruned_before = await _pruned_before(connection)
     own = {
-        place: candidate(item, forgotten) for place, item in enumerate(batch) if not isinstance(item, Forget)
+        place: candidate(item, forgotten)
+        for place, item in enumerate(batch)
+        if not isinstance(item, Forget) and not _is_pruned(item, pruned_before)
     }
     erased = await _posts_to_erase(connection, forgets, forgotten)
 
@@ -156,6 +161,8 @@ async def _write(
     def result(place: int, item: Item) -> Outcome:
         if isinstance(item, Forget):
             return _outcome_of_forget(item, forgotten, advanced)
+        if place not in own:
+            return Outcome("stale", None)
         each = own[place]
         first = each is winners[each.post_id] and each.post_id in changed
         return outcome(each, current[each.post_id], written=first)
@@ -166,14 +173,14 @@ async def _write(
 async def _lock_authors(
     connection: AsyncConnection, writers: Collection[Author], forgets: Collection[Author]
 ) -> None:
-    """Until the transaction ends, nobody else forgets `writers`, nor writes or forgets `forgets`.
+    """Until the transaction ends, nobody else forgets `writers`, nor writes or forgets `forgets`, nor prunes.
 
     On SQLite nobody else writes anyway.
     """
     if connection.dialect.name == "sqlite":
         return
     exclusive = {_bucket(author) for author in forgets}
-    wanted = sorted(exclusive | {_bucket(author) for author in writers})
+    wanted = sorted(exclusive | {_bucket(author) for author in writers} | {PRUNING_BUCKET})
     await connection.execute(
         text(
             "SELECT CASE WHEN exclusive THEN CAST(pg_advisory_xact_lock(:space, bucket) AS text)"
@@ -219,6 +226,16 @@ async def _forgotten(connection: AsyncConnection, authors: Iterable[Author]) -> 
         query = select(forgotten_authors).where(tuple_(table.source, table.author).in_(some))
         found |= {(row.source, row.author): row.created_at for row in await connection.execute(query)}
     return found
+
+
+async def _pruned_before(connection: AsyncConnection) -> datetime:
+    """Posts created before it are not taken any more: their rows are gone, so nothing tells a repeat."""
+    mark: datetime | None = await connection.scalar(select(pruning.c.posts_before))
+    return mark or datetime.min.replace(tzinfo=UTC)
+
+
+def _is_pruned(item: ScoredRow | Deletion, before: datetime) -> bool:
+    return isinstance(item, ScoredRow) and item.scored.created_at < before
 
 
 async def _posts_to_erase(
