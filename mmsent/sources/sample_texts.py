@@ -148,7 +148,7 @@ def _filled(text: str, choose: random.Random) -> str:
         for name, fillings in SLOTS.items()
         if f"{{{name}}}" in text
     }
-    parts = []
+    parts: list[str] = []
     for literal, slot, _, _ in Formatter().parse(text):
         filling = bags[slot].pop() if slot else ""
         before = ("".join(parts) + literal).rstrip(" \n")
