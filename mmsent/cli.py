@@ -305,8 +305,8 @@ def train(
         ),
     ] = None,
     drawings: Annotated[
-        int, typer.Option(min=0, help="Drawn posts that the fusion stage learns from beside the data.")
-    ] = 1800,
+        int, typer.Option(min=0, help="Drawings that the picture head learns from beside the photos.")
+    ] = 1584,
     epochs: Annotated[int | None, typer.Option(min=1, help="Rounds over the data.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed trains the same model.")] = 0,
     resume: Annotated[bool, typer.Option(help="Go on where a run that was ended stood.")] = True,

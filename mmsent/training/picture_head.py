@@ -1,6 +1,7 @@
 """The picture head: a logistic regression over the pooled maps of the picture encoder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,29 +19,38 @@ DECAYS = (0.01, 0.03, 0.1, 0.3)
 _ROWS = 256
 
 
+@dataclass(frozen=True)
+class LabelledMaps:
+    """The encoder's maps (N, C, h, w) of pictures, and their labels; IGNORED ones teach nothing."""
+
+    maps: NDArray[np.float16]
+    labels: Sequence[int]
+
+
 def fit_picture_head(
-    model: FusionModel,
-    views: Sequence[NDArray[np.float16]],
-    labels: Sequence[int],
-    dev_maps: NDArray[np.float16],
-    dev_labels: Sequence[int],
+    model: FusionModel, lessons: Sequence[LabelledMaps], dev: Mapping[str, LabelledMaps]
 ) -> list[dict[str, Any]]:
     """Set `model.image_head`; of these strengths of weight decay the one of least log-loss on `dev` stays.
 
-    Every view of a picture counts as a picture of its own. The problem is convex: nothing is random.
+    Every view of a picture counts as a picture of its own, each set of `dev` as much as another. The problem
+    is convex: nothing is random.
     """
-    features = torch.cat([pooled(view) for view in views])
-    truth = torch.tensor(labels).repeat(len(views))
+    features = torch.cat([pooled(each.maps) for each in lessons])
+    truth = torch.tensor([label for each in lessons for label in each.labels])
     features, truth = features[truth != IGNORED], truth[truth != IGNORED]
-    dev, dev_truth = pooled(dev_maps), np.array(dev_labels)
+    judged = {name: (pooled(each.maps), np.array(each.labels)) for name, each in dev.items()}
     history: list[dict[str, Any]] = []
     for decay in DECAYS:
         weight, bias = logistic_regression(features, truth, decay)
-        logits = (dev @ weight.T + bias).numpy()
-        row = {"accuracy": accuracy(dev_truth, logits), "log_loss": log_loss(dev_truth, softmax(logits))}
-        if row["log_loss"] < min((each["log_loss"] for each in history), default=np.inf):
+        row = {"decay": decay, "selection": 0.0}
+        for name, (maps, labels) in judged.items():
+            logits = (maps @ weight.T + bias).numpy()
+            row[f"{name}_accuracy"] = accuracy(labels, logits)
+            row[f"{name}_log_loss"] = log_loss(labels, softmax(logits))
+            row["selection"] -= row[f"{name}_log_loss"]
+        if row["selection"] > max((each["selection"] for each in history), default=-np.inf):
             model.image_head.load_state_dict({"weight": weight, "bias": bias})
-        history.append({"decay": decay} | row)
+        history.append(row)
     return history
 
 

@@ -16,11 +16,11 @@ from mmsent.errors import InputError
 from mmsent.model.fusion import FusionConfig, FusionModel
 from mmsent.model.inputs import TextTokenizer
 from mmsent.training.data import LabelledPost, read_posts, read_texts
-from mmsent.training.drawn import DRAWN_POSTS, drawn_posts
+from mmsent.training.drawn import DRAWINGS, drawn_posts
 from mmsent.training.features import VIEWS, picture_maps
 from mmsent.training.fit import Schedule, Task, fit
 from mmsent.training.fusion_stage import FusionJudge, FusionTask
-from mmsent.training.picture_head import fit_picture_head
+from mmsent.training.picture_head import LabelledMaps, fit_picture_head
 from mmsent.training.text_stage import TextTask, load_minilm, minilm_folder
 
 Stage = Literal["text", "fusion"]
@@ -35,7 +35,7 @@ def train(
     output: Path,
     *,
     image_weights: Path | None = None,
-    drawings: int = DRAWN_POSTS,
+    drawings: int = DRAWINGS,
     epochs: int | None = None,
     seed: int = 0,
     resume: bool = True,
@@ -44,9 +44,10 @@ def train(
     """Train one stage on the data sets under `data`; weights and figures go to the folder `output`.
 
     `text` starts from MiniLM-L6 and writes `text.safetensors`. `fusion` starts from that file and from
-    `image_weights`, a torchvision ResNet-18 without `fc` in safetensors, learns from `drawings` drawn posts
-    beside the data, and writes `model.safetensors`, `config.json` and `training.json`. With `resume` a stage
-    that was killed goes on where it stopped. Returns the figures of each epoch on the development sets.
+    `image_weights`, a torchvision ResNet-18 without `fc` in safetensors, teaches the picture head with
+    `drawings` drawings beside the photos, and writes `model.safetensors`, `config.json` and `training.json`.
+    With `resume` a stage that was killed goes on where it stopped. Returns the figures of each epoch on the
+    development sets.
 
     Raises:
         InputError: data, weights or an earlier stage are missing or damaged.
@@ -117,23 +118,39 @@ def _train_fusion(plan: _Plan, image_weights: Path) -> dict[str, Any]:
     model = FusionModel(plan.config)
     load_weights(model, plan.output / "text.safetensors", "train the text stage first", strict=False)
     load_weights(model.image_encoder, image_weights, "name a ResNet-18 without fc with --image-weights")
-    posts["drawn"] = drawn_posts(plan.output / "drawn", count=plan.drawings, seed=plan.seed)
-    taught = [split for split in ("train", "drawn") if posts[split]]
-    lessons = [post for split in taught for post in posts[split]]
-    views = [
-        np.concatenate([_maps(plan, model, posts[split], split, view) for split in taught])
-        for view in range(VIEWS)
-    ]
+    views = [_maps(plan, model, posts["train"], "train", view) for view in range(VIEWS)]
     dev, opposite = (_maps(plan, model, posts[split], split, 0) for split in ("dev", "conflict"))
-    image_labels, dev_labels = ([post.image_label for post in each] for each in (lessons, posts["dev"]))
-    pictures = fit_picture_head(model, views, image_labels, dev, dev_labels)
+    pictures = _teach_pictures(plan, model, posts, views, dev)
     judge = FusionJudge(tokenizer, posts["dev"], dev, posts["conflict"], opposite)
-    task = FusionTask(model, tokenizer, lessons, views, texts, judge=judge, seed=plan.seed)
+    task = FusionTask(model, tokenizer, posts["train"], views, texts, judge=judge, seed=plan.seed)
     history = plan.fit(task, FUSION_EPOCHS)
     save_file(_contiguous(model), plan.output / "model.safetensors")
     plan.config.save(plan.output / "config.json")
     figures = {"stage": "fusion", "seed": plan.seed, "picture": pictures, "fusion": history}
     return _record(plan.output / "training.json", figures)
+
+
+def _teach_pictures(
+    plan: _Plan,
+    model: FusionModel,
+    posts: dict[str, list[LabelledPost]],
+    views: list[NDArray[np.float16]],
+    dev: NDArray[np.float16],
+) -> list[dict[str, Any]]:
+    """Fit the picture head to photos and drawings, every view of them."""
+    drawn = drawn_posts(plan.output / "drawn", count=plan.drawings, seed=plan.seed)
+    drawn_views = [_maps(plan, model, drawn, "drawn", view) for view in range(VIEWS)] if drawn else []
+    taught, judged = (
+        [row for row, post in enumerate(drawn) if post.split == split] for split in ("train", "dev")
+    )
+    labels = [post.image_label for post in posts["train"]]
+    drawn_labels = [post.image_label for post in drawn]
+    lessons = [LabelledMaps(view, labels) for view in views]
+    lessons += [LabelledMaps(view[taught], [drawn_labels[row] for row in taught]) for view in drawn_views]
+    judges = {"photos": LabelledMaps(dev, [post.image_label for post in posts["dev"]])}
+    if judged:
+        judges["drawings"] = LabelledMaps(drawn_views[0][judged], [drawn_labels[row] for row in judged])
+    return fit_picture_head(model, lessons, judges)
 
 
 def _maps(
