@@ -91,6 +91,7 @@ async def run_demo(settings: Settings, plan: DemoPlan, talk: Talk) -> Summary | 
 def _introduce(stack: Stack, plan: DemoPlan, talk: Talk) -> None:
     """What to do now; the dashboard's address comes last."""
     folder = stack.settings.data_dir
+    talk.say(f"kafka:     {stack.settings.kafka_bootstrap_servers}, for posts and subscribers of your own")
     talk.say(f"alerts:    {_command()} alerts{_data_dir(folder)}")
     talk.say(f"database and logs: {folder}; Ctrl-C ends the demo")
     if stack.dashboard:
