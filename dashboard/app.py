@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard import markup
 from dashboard.pages import live
 
 st.set_page_config(
@@ -11,4 +12,5 @@ st.set_page_config(
     page_icon=str(Path(__file__).with_name("icon.svg")),  # a file: emoji and named icons come from afar
     layout="wide",
 )
+st.html(markup.STILL)
 st.navigation([st.Page(live.page, title="Live · mmsent", default=True)], position="hidden").run()

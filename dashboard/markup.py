@@ -8,6 +8,8 @@ from dashboard.palette import ALERT, COLORS, RULE, TRACK
 from mmsent.posts import Alert, Opinion
 
 PICTURE_PX = 96
+# While a refresh takes long, Streamlit pales what it is about to replace; a page that is watched keeps still.
+STILL = '<style>[data-stale="true"] {opacity: 1 !important; transition: none !important}</style>'
 WARNING = "background:light-dark(#fdf0d5,#3a2c10);border:1px solid light-dark(#e5b84b,#7a5c1a)"
 
 
@@ -39,13 +41,16 @@ def _banner(trouble: Trouble | None) -> str:
     )
 
 
-def alert(found: Alert, age: str) -> str:
-    """What an alert says, and how much it weighs."""
-    recovered = " · over" if found.state == "recovered" else ""
-    facts = f"{found.kind} · severity {found.severity} of 10 · {age}{recovered}"
+def alert_facts(alert: Alert, age: str) -> str:
+    """What kind of alert it is, how much it weighs, since when."""
+    over = " · over" if alert.state == "recovered" else ""
+    return f"{alert.kind} · severity {alert.severity} of 10 · {age}{over}"
+
+
+def alert_title(alert: Alert) -> str:
+    """What an alert says, with the mark that it has on the charts."""
     mark = f'<span aria-hidden="true" style="color:{ALERT}">◆ </span>'
-    title = f'<div style="font-weight:500;line-height:1.35">{mark}{escape(found.title)}</div>'
-    return note(facts) + title
+    return f'<div style="font-weight:500;line-height:1.35">{mark}{escape(alert.title)}</div>'
 
 
 def note(text: str) -> str:

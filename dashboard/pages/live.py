@@ -21,7 +21,7 @@ PERIOD_NAMES = {
     "24h": "the last 24 hours",
     data.ALL_TIME: "all time",
 }
-MAX_LISTED_ALERTS = 5
+MAX_LISTED_ALERTS = 4
 
 
 def page() -> None:
@@ -193,12 +193,17 @@ def show_alerts(view: data.LiveView, period: str) -> None:
 
 
 def show_alert(alert: Alert, now: datetime) -> None:
+    facts = markup.alert_facts(alert, words.ago(now - alert.created_at))
     with st.container(border=True, gap=None):
-        st.html(markup.alert(alert, words.ago(now - alert.created_at)))
-        if alert.topic != ALL_TOPICS and st.session_state["topic"] != alert.topic:
-            label, key = f"Show {alert.topic} →", alert.alert_id
-            if st.button(label, key, type="tertiary", on_click=choose, args=("topic", alert.topic)):
-                st.rerun()
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            st.html(markup.note(facts), width="content")
+            if alert.topic != ALL_TOPICS and st.session_state["topic"] != alert.topic:
+                chosen = st.button(
+                    "Show →", alert.alert_id, type="tertiary", on_click=choose, args=("topic", alert.topic)
+                )
+                if chosen:
+                    st.rerun()
+        st.html(markup.alert_title(alert))
 
 
 def show_flagged(view: data.LiveView, period: str) -> None:
