@@ -30,7 +30,7 @@ from mmsent.training.text_stage import minilm_folder, token_tensors
 from mmsent.training.train import load_trained
 
 CALIBRATION_TEXTS = 200
-CALIBRATION_PICTURES = 160  # drawings among them
+CALIBRATION_PICTURES = 120
 CALIBRATION_DRAWINGS = 40
 PARITY_POSTS = 64
 
@@ -59,7 +59,7 @@ def export(
     shutil.copyfile(minilm_folder() / TOKENIZER_FILE, partial / TOKENIZER_FILE)
     export_parts(model, partial)
     drawn = drawn_posts(trained / "drawn", count=CALIBRATION_DRAWINGS)
-    quantise_parts(model, partial, [*drawn, *posts["train"]])
+    quantise_parts(model, partial, posts["train"], drawn)
     figures = _finish(model, partial, posts, name, version)
     shutil.rmtree(output, ignore_errors=True)
     partial.rename(output)
@@ -107,10 +107,12 @@ def export_parts(model: FusionModel, folder: Path) -> None:
             onnx.save(_stripped(_to_onnx(model.eval(), folder / file, part)), folder / file)
 
 
-def quantise_parts(model: FusionModel, folder: Path, posts: Sequence[LabelledPost]) -> None:
-    """Turn text and picture part into int8, weights and activations, with statistics of `posts`."""
+def quantise_parts(
+    model: FusionModel, folder: Path, posts: Sequence[LabelledPost], drawn: Sequence[LabelledPost]
+) -> None:
+    """Turn text and picture part into int8, weights and activations, by statistics of posts and drawings."""
     texts = _text_inputs(model, posts[:CALIBRATION_TEXTS])
-    images = _image_inputs(model, posts[:CALIBRATION_PICTURES])
+    images = _image_inputs(model, [*posts[:CALIBRATION_PICTURES], *drawn])
     with _quiet():
         for path, inputs, kind in (
             (folder / PART_FILES["text"], texts, nncf.ModelType.TRANSFORMER),
