@@ -23,7 +23,7 @@ from playwright.sync_api import Browser, sync_playwright
 from mmsent.embedded.record import running_demo
 
 FOLDER = Path(__file__).parent / "images"
-WINDOW = {"width": 1280, "height": 860}
+WINDOW = {"width": 1280, "height": 1100}  # down to the first disagreements
 SCALE = 2
 MAX_BYTES = 400_000
 READY_WITHIN_S = 300
