@@ -1,12 +1,14 @@
 """Fixtures that more than one test file uses."""
 
 import os
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests import servers
+from tests.services.servers import Kafka, MissingServerError, Postgres, Redis, Server, postgres_schema
 
 ROOT = Path(__file__).parent.parent
 
@@ -21,15 +23,50 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def kafka_url() -> Iterator[str]:
+    """Bootstrap address of a real Kafka."""
+    with _running(Kafka, "MMSENT_TEST_KAFKA") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A PostgreSQL: the one named by MMSENT_TEST_POSTGRES_URL, or a private one if the binaries are here."""
-    given, binaries = os.environ.get("MMSENT_TEST_POSTGRES_URL"), servers.postgres_binaries()
+    """URL of a real PostgreSQL."""
+    with _running(Postgres, "MMSENT_TEST_POSTGRES_URL") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """URL of a real Redis."""
+    with _running(Redis, "MMSENT_TEST_REDIS_URL") as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_schema_url(postgres_url: str) -> Iterator[str]:
+    """URL of an empty schema of our own on the PostgreSQL."""
+    with postgres_schema(postgres_url) as url:
+        yield url
+
+
+@contextmanager
+def _running(kind: type[Server], variable: str) -> Iterator[str]:
+    """The server that the variable names, or a private one; skips where it cannot be started.
+
+    With MMSENT_TEST_SERVICES nothing is skipped.
+    """
+    given = os.environ.get(variable)
     if given:
         yield given
-    elif binaries:
-        with servers.postgres(binaries) as url:
-            yield url
-    elif os.environ.get("MMSENT_TEST_SERVICES"):
-        pytest.fail("MMSENT_TEST_SERVICES is set, but there is no PostgreSQL: install the package postgresql")
-    else:
-        pytest.skip("needs PostgreSQL: install it, or name one in MMSENT_TEST_POSTGRES_URL")
+        return
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix=f"mmsent-{kind.name}-") as folder,
+            kind(Path(folder)) as server,
+        ):
+            yield server.url()
+    except MissingServerError as error:
+        if os.environ.get("MMSENT_TEST_SERVICES"):
+            pytest.fail(f"MMSENT_TEST_SERVICES is set, but it {error}")
+        pytest.skip(f"{error}, or name a running {kind.name} in {variable}")

@@ -20,7 +20,8 @@ from mmsent.store import edits, schema
 from mmsent.store.tables import metadata, progress, topics
 from mmsent.store.writes import Store
 from mmsent.topics import TrackedTopic
-from tests import servers, test_writes
+from tests import test_writes
+from tests.services import servers
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from mmsent.commands.database import parse_age
 from mmsent.errors import SettingsError, SetupError
@@ -17,7 +18,7 @@ from mmsent.store import schema
 from mmsent.store.prune import count_prunable, prune
 from mmsent.store.tables import detector, posts, rollups
 from mmsent.store.writes import Item, Store
-from tests import servers
+from tests.services import servers
 from tests.test_writes import (
     NOW,
     PATIENT,
@@ -185,6 +186,21 @@ def test_a_write_that_is_under_way_is_waited_for(database: Database) -> None:
     database.run(race())
     assert database.rows(posts) == []
     assert [each["posts"] for each in database.rows(rollups)] == [1]
+
+
+def test_a_row_that_is_held_goes_once_it_is_free(database: Database) -> None:
+    database.write(row("p1"), row("p2"))
+
+    async def race() -> None:
+        async with database.store.transaction() as connection:
+            await connection.execute(select(posts).where(posts.c.post_id == "p1").with_for_update())
+            pruned = asyncio.create_task(asyncio.to_thread(prune_at, database, NOW))
+            await asyncio.sleep(0.3)
+            assert not pruned.done()
+        assert (await pruned).posts == 2
+
+    database.run(race())
+    assert database.rows(posts) == []
 
 
 def test_pruning_under_load(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,74 +1,84 @@
-"""The real worker, end to end: librdkafka's mock cluster, a Redis-protocol server, SQLite, stub engine."""
+"""The real worker with the stub engine, end to end: on the embedded stack, and on real servers."""
 
 import asyncio
 import json
 import os
+import secrets
 import signal
-import sqlite3
 import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import confluent_kafka
 import pytest
 from aiohttp import ClientSession
-from fakeredis import TcpFakeServer
+from sqlalchemy import text
 
-from mmsent.broker import Message, OffsetReader, Publisher, Record, TopicReader
+from mmsent.broker import Message, OffsetReader, Publisher, Record, TopicReader, create_topics
+from mmsent.embedded.servers import local_kafka, local_redis
 from mmsent.settings import Settings
-from mmsent.store.schema import upgrade
+from mmsent.store.schema import open_engine, upgrade
 from worker.__main__ import Serving, serve
 
 PATIENCE_S = 120.0
 MINUTE = "2026-11-21T10:00:00Z"
 
 
-NewCluster = Callable[[], str]
+NewSettings = Callable[[], Settings]
+
+
+@pytest.fixture(params=["embedded", "real"])
+def new_settings(request: pytest.FixtureRequest, tmp_path: Path) -> NewSettings:
+    """Makes settings with a Kafka that holds nothing yet, another one each time, and always one database."""
+    made: NewSettings = request.getfixturevalue(f"{request.param}_stack")
+    return made
 
 
 @pytest.fixture
-def new_cluster() -> Iterator[NewCluster]:
-    """Starts a Kafka like the demo's, whose topics have four partitions; gives its address."""
-    clusters: list[confluent_kafka.Producer] = []
-
-    def start() -> str:
-        cluster = confluent_kafka.Producer({"test.mock.num.brokers": 1, "log_level": 3})
-        clusters.append(cluster)  # it lives as long as this object
-        brokers = cluster.list_topics(timeout=30).brokers.values()
-        return ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
-
-    yield start
-    clusters.clear()
+def embedded_stack(tmp_path: Path) -> Iterator[NewSettings]:
+    """What the demo uses: librdkafka's mock cluster, a Redis-protocol server, SQLite."""
+    with ExitStack() as servers:
+        redis_url = servers.enter_context(local_redis())
+        yield lambda: settings_for(
+            tmp_path,
+            kafka_bootstrap_servers=servers.enter_context(local_kafka()),
+            redis_url=redis_url,
+        )
 
 
 @pytest.fixture
-def redis_url() -> Iterator[str]:
-    server = TcpFakeServer(("127.0.0.1", 0), server_type="redis")
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"redis://127.0.0.1:{server.server_address[1]}/0"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def real_stack(tmp_path: Path, kafka_url: str, redis_url: str, postgres_schema_url: str) -> NewSettings:
+    """Kafka, Redis and PostgreSQL; for a new Kafka stand topics and a group of another name."""
+
+    def new() -> Settings:
+        name = f"test-{secrets.token_hex(4)}"
+        settings = settings_for(
+            tmp_path,
+            kafka_bootstrap_servers=kafka_url,
+            redis_url=redis_url,
+            database_url=postgres_schema_url,
+            topic_prefix=f"{name}.",
+            kafka_group_id=name,
+        )
+        asyncio.run(create_topics(settings))
+        return settings
+
+    return new
 
 
-def settings_for(kafka: str, data_dir: Path, redis_url: str, **others: Any) -> Settings:
+def settings_for(data_dir: Path, **addresses: Any) -> Settings:
     settings = Settings(
         data_dir=data_dir,
-        kafka_bootstrap_servers=kafka,
-        redis_url=redis_url,
         engine="stub",
         health_port=0,
         decode_processes=1,
         lateness_s=0.1,
         live_timeout_s=5,
         fetch_deadline_s=2,
-        **others,
+        **addresses,
     )
     upgrade(settings.resolved_database_url)
     return settings
@@ -117,17 +127,22 @@ async def working(settings: Settings) -> AsyncIterator[Serving]:
 
 
 def rows(settings: Settings, query: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(settings.data_dir / "mmsent.db")) as connection:
-        return connection.execute(query).fetchall()
+    engine = open_engine(settings.resolved_database_url)
+    try:
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query))]
+    finally:
+        engine.dispose()
 
 
 async def until_all_is_done(settings: Settings) -> dict[int, int]:
-    """Committed offsets and progress both stand at the ends."""
+    """Committed offsets and progress both stand at the ends; a partition without records has none."""
+    topic = settings.topic("posts")
     async with OffsetReader(settings) as offsets, asyncio.timeout(PATIENCE_S):
         while True:
-            ends = await offsets.end_offsets("posts")
+            ends = await offsets.end_offsets(topic)
             progress = dict(rows(settings, "SELECT partition, next_offset FROM progress"))
-            if await offsets.committed_offsets("posts") == ends == progress:
+            if await offsets.committed_offsets(topic) == ends == progress:
                 return ends
             await asyncio.sleep(0.1)
 
@@ -159,10 +174,8 @@ BAD = {
 }
 
 
-async def test_every_kind_of_record_finds_its_end(
-    tmp_path: Path, redis_url: str, new_cluster: NewCluster
-) -> None:
-    settings = settings_for(new_cluster(), tmp_path, redis_url)
+async def test_every_kind_of_record_finds_its_end(new_settings: NewSettings) -> None:
+    settings = await asyncio.to_thread(new_settings)
     good = [post(f"test/{n}", "a good day" if n % 2 else "a bad day") for n in range(40)]
     special = [
         post("test/0", "a bad day"),  # the same again
@@ -189,8 +202,10 @@ async def test_every_kind_of_record_finds_its_end(
                 assert (answer.status, (await answer.json())["missing"]) == (200, [])
             async with session.get(f"{address}/metrics") as answer:
                 metrics = await answer.text()
-    dead = await everything_on(settings, "posts.dead")
-    scores = [json.loads(record.value or b"") for record in await everything_on(settings, "scores")]
+    dead = await everything_on(settings, settings.topic("posts.dead"))
+    scores = [
+        json.loads(record.value or b"") for record in await everything_on(settings, settings.topic("scores"))
+    ]
 
     stages = Counter(headers(record)["mmsent.error.stage"] for record in dead)
     assert stages == {"decode": len(BAD["decode"]) + 1, "validate": len(BAD["validate"]), "score": 2}
@@ -209,7 +224,7 @@ async def test_every_kind_of_record_finds_its_end(
     assert not any(post_id.startswith("bad/") for post_id in found)
     assert len(found) == 40 + 6
     ((future,),) = rows(settings, "SELECT created_at FROM posts WHERE post_id = 'test/future'")
-    assert future < "2099"
+    assert str(future) < "2099"
     announced = {(each["op"], each["post_id"]) for each in scores}
     assert {("upsert", "test/0"), ("delete", "test/2"), ("delete", "never/seen")} <= announced
     assert {post_id for _, post_id in announced} == set(found)
@@ -217,14 +232,12 @@ async def test_every_kind_of_record_finds_its_end(
     assert picture["image_errors"] == ["forbidden_address"]
 
 
-async def test_the_same_database_goes_on_with_a_new_cluster(
-    tmp_path: Path, redis_url: str, new_cluster: NewCluster
-) -> None:
-    first = settings_for(new_cluster(), tmp_path, redis_url)
+async def test_the_same_database_goes_on_with_a_new_cluster(new_settings: NewSettings) -> None:
+    first = await asyncio.to_thread(new_settings)
     await publish(first, [post(f"first/{n}") for n in range(60)])
     async with working(first):
         await until_all_is_done(first)
-    second = settings_for(new_cluster(), tmp_path, redis_url)
+    second = await asyncio.to_thread(new_settings)
     await publish(second, [post(f"second/{n}") for n in range(20)])
     async with working(second):
         ends = await until_all_is_done(second)
@@ -238,10 +251,9 @@ def environment(settings: Settings) -> dict[str, str]:
     return {**os.environ, **{f"MMSENT_{name.upper()}": str(value) for name, value in given.items()}}
 
 
-async def test_sigterm_finishes_commits_and_exits_zero(
-    tmp_path: Path, redis_url: str, new_cluster: NewCluster
-) -> None:
-    settings = settings_for(new_cluster(), tmp_path, redis_url)
+async def test_sigterm_finishes_commits_and_exits_zero(tmp_path: Path, new_settings: NewSettings) -> None:
+    settings = await asyncio.to_thread(new_settings)
+    topic = settings.topic("posts")
     await publish(settings, [post(f"test/{n}") for n in range(3000)])
     command = [sys.executable, "-P", "-m", "worker"]
     log = tmp_path / "worker.log"
@@ -251,12 +263,12 @@ async def test_sigterm_finishes_commits_and_exits_zero(
         )
         try:
             async with OffsetReader(settings) as offsets, asyncio.timeout(PATIENCE_S):
-                while not sum((await offsets.committed_offsets("posts")).values()):
+                while not sum((await offsets.committed_offsets(topic)).values()):
                     assert process.poll() is None, log.read_text()
                     await asyncio.sleep(0.05)
                 process.send_signal(signal.SIGTERM)
                 code = await asyncio.to_thread(process.wait, 60)
-                committed = await offsets.committed_offsets("posts")
+                committed = await offsets.committed_offsets(topic)
         finally:
             process.kill()
             process.wait()

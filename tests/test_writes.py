@@ -41,7 +41,7 @@ from mmsent.store.tables import (
     rollups,
 )
 from mmsent.store.writes import Deletion, Forget, Item, Outcome, ScoredRow, Store
-from tests import servers
+from tests.services import servers
 
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
