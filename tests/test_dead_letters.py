@@ -33,7 +33,7 @@ def as_read(letter: Message, offset: int = 0, died_at_ms: int = 1_800_000_000_00
 
 
 def test_a_record_comes_back_byte_for_byte() -> None:
-    headers = (("trace", b"\x00\xff"), ("mmsent.error.topic", b"not ours"), ("trace", b"twice"))
+    headers = (("trace", b"\x00\xff"), ("mmsent.error.stage", b"not ours"), ("trace", b"twice"))
     letter = as_read(dead_letter(record(headers=headers), FAILURE))
     assert (letter.key, letter.value) == (b"key\x00\xff", JUNK)
     known = DeadLetter.of(letter)
@@ -140,7 +140,8 @@ def test_each_letter_is_listed_once_the_newest_first(dead: Dead) -> None:
     table = dead.run("list")
     assert table.code == 0
     assert "\x1b" not in table.out
-    assert all(f" {name} " in table.out for name in ("3:1", "3:2", "3:3"))
+    assert all(f" posts {name} " in table.out for name in ("3:1", "3:2", "3:3"))
+    assert max(map(len, table.out.splitlines())) <= 80
     assert table.err == "1 records on the topic are no dead letters of mmsent\n"
 
 

@@ -62,24 +62,27 @@ def _give_table(letters: Sequence[DeadLetter]) -> None:
     from rich.table import Table  # noqa: PLC0415  # half of what a command takes to start
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table(box=None, pad_edge=False)
-    for name in ("when", "topic", "record", "stage"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("bytes", justify="right", no_wrap=True)
+    rows = [_cells(letter) for letter in letters]
+    table = Table(box=None, pad_edge=False, expand=True)
+    for place, name in enumerate(("when", "from", "stage", "bytes")):
+        width = max(len(name), *(len(row[place]) for row in rows))
+        table.add_column(name, width=width, no_wrap=True, justify="right" if name == "bytes" else "left")
     table.add_column("reason", ratio=3, no_wrap=True, overflow="ellipsis")
     table.add_column("begins with", ratio=2, no_wrap=True, overflow="ellipsis")
-    for letter in letters:
-        cells = (
-            f"{letter.died_at.astimezone():%Y-%m-%d %H:%M}",
-            printable(letter.topic),
-            letter.name,
-            printable(letter.stage),
-            f"{letter.size:,}",
-            printable(letter.message, REASON_LENGTH),
-            printable(_text(letter.start), START_LENGTH),
-        )
-        table.add_row(*map(Text, cells))
+    for row in rows:
+        table.add_row(*map(Text, row))
     data_console().print(table)
+
+
+def _cells(letter: DeadLetter) -> tuple[str, ...]:
+    return (
+        f"{letter.died_at.astimezone():%m-%d %H:%M}",
+        printable(f"{letter.topic} {letter.name}"),
+        printable(letter.stage),
+        f"{letter.size:,}",
+        printable(letter.message, REASON_LENGTH),
+        printable(_text(letter.start), START_LENGTH),
+    )
 
 
 def show_letter(settings: Settings, name: str, *, raw: bool) -> None:
