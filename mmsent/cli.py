@@ -98,7 +98,7 @@ def demo(
         ),
     ] = None,
     seed: Seed = 0,
-    past: Past = 31.0,
+    past: Past = 16.0,
     seconds: Seconds = None,
     port: Annotated[
         int | None,
@@ -114,7 +114,7 @@ def demo(
 ) -> None:
     """Run everything on this machine: broker, database, worker and dashboard, over a stream of posts.
 
-    The sample is made up: brands, towns, people, drawn pictures. Half an hour of past goes first, then days
+    The sample is made up: brands, towns, people, drawn pictures. A quarter of an hour of past goes first, then days
     of twelve minutes pass, and about a minute after the start one brand is in for a storm.
 
     Needs no Kafka, no Redis and no root; pip install 'mmsent[demo]'. Ctrl-C ends it and leaves nothing
@@ -152,7 +152,7 @@ def ingest_sample(
         float, typer.Option(min=0, help="Posts a second on average; 0 = as fast as it goes.")
     ] = 2.0,
     seed: Seed = 0,
-    past: Past = 31.0,
+    past: Past = 16.0,
     seconds: Seconds = None,
     pictures_host: Annotated[
         str, typer.Option(help="Name or address under which workers reach this machine.")

@@ -20,7 +20,7 @@ from mmsent.sources.sample_texts import FOREIGN_TEMPLATES, TEMPLATES, Template, 
 AddressOf = Callable[[str, Callable[[], bytes]], str]
 
 RATE = 2.0  # posts a second, on average over a day without a storm
-PAST_S = 31 * 60.0
+PAST_S = 16 * 60.0  # fills the dashboard's shortest range
 PICTURE_SHARE = 0.52  # of the posts in English; the others have none
 CONTRADICTION_SHARE = 0.25  # of the posts with a picture: it shows the opposite of what the words say
 STORY_PICTURE_SHARE = 0.6
