@@ -114,8 +114,8 @@ def demo(
 ) -> None:
     """Run everything on this machine: broker, database, worker and dashboard, over a stream of posts.
 
-    The sample is made up: brands, towns, people, drawn pictures. A quarter of an hour of past goes first, then
-    days of twelve minutes pass, and about a minute after the start one brand is in for a storm.
+    The sample is made up: brands, towns, people, drawn pictures. A quarter of an hour of past goes first,
+    then days of twelve minutes pass, and about a minute after the start one brand is in for a storm.
 
     Needs no Kafka, no Redis and no root; pip install 'mmsent[demo]'. Ctrl-C ends it and leaves nothing
     running. With a file and --rate 0 it ends by itself when all posts are through, and so it does with
