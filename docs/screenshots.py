@@ -33,7 +33,9 @@ DRAWN_WITHIN_S = 5  # after the figures are there, the charts and pictures follo
 def main() -> None:
     parser = argparse.ArgumentParser(description="Take the README's pictures of page Live.")
     parser.add_argument("--after", type=float, default=240, help="seconds that the demo runs before")
-    parser.add_argument("--page", default="/?refresh=pause", help="what to look at (default: %(default)s)")
+    parser.add_argument(
+        "--page", default="/?range=15m&refresh=pause", help="what to look at (default: %(default)s)"
+    )
     options = parser.parse_args()
     program = shutil.which("chromium")
     if program is None:
