@@ -155,11 +155,13 @@ def ingest_sample(
     past: Past = 16.0,
     seconds: Seconds = None,
     pictures_host: Annotated[
-        str, typer.Option(help="Name or address under which workers reach this machine.")
-    ] = "127.0.0.1",
+        str | None,
+        typer.Option(help="Name or address under which workers reach this machine. [default: 127.0.0.1]"),
+    ] = None,
     pictures_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of the pictures, 0 = any free one.")
-    ] = 8082,
+        int | None,
+        typer.Option(min=0, max=65535, help="Port of the pictures, 0 = any free one. [default: 8082]"),
+    ] = None,
 ) -> None:
     """Put made-up posts on Kafka, without end, and serve their drawn pictures meanwhile.
 
@@ -174,15 +176,8 @@ def ingest_sample(
     """
     from mmsent.commands.ingest import sample
 
-    sample(
-        _settings(),
-        rate=rate,
-        seed=seed,
-        past_s=past * 60,
-        duration_s=seconds,
-        pictures_host=pictures_host,
-        pictures_port=pictures_port,
-    )
+    settings = _settings(pictures_host=pictures_host, pictures_port=pictures_port)
+    sample(settings, rate=rate, seed=seed, past_s=past * 60, duration_s=seconds)
 
 
 @ingest.command("replay")

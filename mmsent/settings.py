@@ -1,10 +1,13 @@
 """Every setting, in one frozen table. Each has an environment twin `MMSENT_<NAME>`; units are in the names.
 
+`MMSENT_<NAME>_FILE` names a file that holds the value instead, which is how containers are given passwords.
+
 The table is read once, by whoever starts a program, and handed down; no other module reads the environment.
 """
 
 import ipaddress
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -97,6 +100,10 @@ class Settings(BaseSettings):
     conflict_cooldown_s: Count = Field(3600, description="conflicts of a topic within it are one alert")
     alert_revision_interval_s: Positive = Field(3.0, description="least time between revisions of an alert")
 
+    pictures_host: str = Field(
+        "127.0.0.1", description="name or address under which workers reach the sample's pictures"
+    )
+    pictures_port: Port = Field(8082, description="port of the sample's pictures; 0 = any free one")
     dashboard_host: str = Field("127.0.0.1", description="address of the dashboard")
     dashboard_port: Port = Field(8501, description="port of the dashboard")
 
@@ -126,8 +133,9 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: names the setting, what is wrong with it and what it takes.
         """
+        given = {name: value for name, value in overrides.items() if value is not None}
         try:
-            return cls(**{name: value for name, value in overrides.items() if value is not None})
+            return cls(**(_from_files(cls.model_fields) | given))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = str(first["loc"][0]) if first["loc"] else "?"
@@ -144,6 +152,20 @@ class Settings(BaseSettings):
     def topic(self, name: Literal["posts", "scores", "alerts", "posts.dead"]) -> str:
         """Kafka's name of one of our topics."""
         return self.topic_prefix + name
+
+
+def _from_files(names: Iterable[str]) -> dict[str, str]:
+    """The settings for which there is no `MMSENT_<NAME>` but a `MMSENT_<NAME>_FILE`, which names a file."""
+    found = {}
+    for name in names:
+        variable = f"MMSENT_{name.upper()}_FILE"
+        file = os.environ.get(variable)
+        if file and not os.environ.get(f"MMSENT_{name.upper()}"):
+            try:
+                found[name] = Path(file).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingsError(f"{variable}={file!r} cannot be read: {error}") from error
+    return found
 
 
 def parse_endpoint(entry: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, int]:

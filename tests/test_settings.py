@@ -25,6 +25,18 @@ def test_the_environment_and_overrides(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert settings.resolved_database_url == f"sqlite:///{tmp_path}/mmsent.db"
 
 
+def test_a_setting_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "database_url"
+    file.write_text("postgresql://mmsent:secret@host/mmsent\n")
+    monkeypatch.setenv("MMSENT_DATABASE_URL_FILE", str(file))
+    assert Settings.load().database_url == "postgresql://mmsent:secret@host/mmsent"
+    file.unlink()
+    with pytest.raises(SettingsError, match=r"MMSENT_DATABASE_URL_FILE=.*No such file"):
+        Settings.load()
+    monkeypatch.setenv("MMSENT_DATABASE_URL", "sqlite:///mine.db")
+    assert Settings.load().database_url == "sqlite:///mine.db"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "hint"),
     [

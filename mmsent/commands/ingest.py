@@ -46,16 +46,7 @@ def replay(
     say(f"{sent:,} posts are on {settings.topic('posts')}")
 
 
-def sample(
-    settings: Settings,
-    *,
-    rate: float,
-    seed: int,
-    past_s: float,
-    duration_s: float | None,
-    pictures_host: str,
-    pictures_port: int,
-) -> None:
+def sample(settings: Settings, *, rate: float, seed: int, past_s: float, duration_s: float | None) -> None:
     """Put the sample on the topic `posts` until SIGINT, SIGTERM or the end of `duration_s`.
 
     Raises:
@@ -68,8 +59,9 @@ def sample(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stopping.set)
-        listen_on = pictures_host if _is_loopback(pictures_host) else "0.0.0.0"  # noqa: S104  # asked for
-        async with PictureServer(pictures_host, pictures_port, listen_on=listen_on) as pictures:
+        host = settings.pictures_host
+        listen_on = host if _is_loopback(host) else "0.0.0.0"  # noqa: S104  # asked for
+        async with PictureServer(host, settings.pictures_port, listen_on=listen_on) as pictures:
             say(_advice(pictures.endpoint))
             await _track_topics(settings, stopping)
             messages = sample_messages(pictures.address_of_drawing, seed=seed, rate=rate, past_s=past_s)
