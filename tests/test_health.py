@@ -1,8 +1,11 @@
 """What a worker says of itself."""
 
+import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -11,17 +14,28 @@ import pytest
 from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 
-from mmsent.errors import SetupError, StoreUnavailableError
-from worker.__main__ import Sparse
-from worker.health import HealthServer, Heart
+from mmsent.errors import LiveUnavailableError, SetupError, StoreUnavailableError
+from worker import health
+from worker.health import HealthServer, Heart, Movement
+from worker.logs import Sparse
 from worker.metrics import Metrics, Reading
 
 NOW = datetime(2026, 11, 21, 10, tzinfo=UTC)
 
 
+def health_server(
+    port: int, checks: Mapping[str, bool], metrics: Metrics, troubles: Sequence[str] = ()
+) -> HealthServer:
+    return HealthServer(
+        "127.0.0.1", port, troubles=lambda: troubles, checks=lambda: checks, registry=metrics.registry
+    )
+
+
 @asynccontextmanager
-async def asking(checks: Mapping[str, bool], metrics: Metrics) -> AsyncIterator[ClientSession]:
-    server = HealthServer("127.0.0.1", 0, checks=lambda: checks, registry=metrics.registry)
+async def asking(
+    checks: Mapping[str, bool], metrics: Metrics, troubles: Sequence[str] = ()
+) -> AsyncIterator[ClientSession]:
+    server = health_server(0, checks, metrics, troubles)
     async with server, ClientSession(f"http://127.0.0.1:{server.port}") as session:
         yield session
 
@@ -40,6 +54,57 @@ async def test_ready_once_nothing_is_missing() -> None:
                 200,
                 {"ready": True, "missing": [], "checks": dict.fromkeys(checks, True)},
             )
+
+
+async def test_unhealthy_with_a_reason() -> None:
+    troubles: list[str] = []
+    async with asking({}, Metrics(), troubles) as session:
+        async with session.get("/healthz") as answer:
+            assert (answer.status, await answer.json()) == (200, {"healthy": True, "troubles": []})
+        troubles.append("records wait, and none was finished for 60 s")
+        async with session.get("/healthz") as answer:
+            assert (answer.status, await answer.json()) == (503, {"healthy": False, "troubles": troubles})
+
+
+def test_standing_still_is_noticed_before_the_watchdog_gives_up() -> None:
+    finished, lag, excused = [0], [5], [False]
+    movement = Movement(120, finished=lambda: finished[0], lag=lambda: lag[0], excused=lambda: excused[0])
+
+    def stalled_at(now: float) -> bool:
+        movement.look(now)
+        return movement.stalled
+
+    assert [stalled_at(now) for now in (0, 59, 60)] == [False, False, True]
+    finished[0] = 1
+    assert not stalled_at(61)
+    excused[0] = True  # the database is down: no fault of ours
+    assert not stalled_at(200)
+    excused[0] = False
+    assert [stalled_at(now) for now in (259, 260)] == [False, True]
+    lag[0] = 0
+    assert not stalled_at(300)
+
+
+STUCK = """
+import asyncio, time
+from worker.health import leave_if_stuck
+
+async def main():
+    guard = asyncio.create_task(leave_if_stuck(0.5))
+    await asyncio.sleep(1.5)
+    print("alive", flush=True)
+    time.sleep(30)
+
+asyncio.run(main())
+"""
+
+
+def test_a_loop_that_hangs_ends_the_program() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=25, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "alive\n")
+    assert "in main" in done.stderr
 
 
 async def test_metrics_can_be_read_and_move() -> None:
@@ -74,8 +139,8 @@ async def test_metrics_can_be_read_and_move() -> None:
 
 
 async def test_a_port_that_is_taken() -> None:
-    async with HealthServer("127.0.0.1", 0, checks=dict, registry=Metrics().registry) as first:
-        second = HealthServer("127.0.0.1", first.port, checks=dict, registry=Metrics().registry)
+    async with health_server(0, {}, Metrics()) as first:
+        second = health_server(first.port, {}, Metrics())
         with pytest.raises(SetupError, match="choose another MMSENT_HEALTH_PORT"):
             await second.__aenter__()
 
@@ -96,10 +161,14 @@ def test_libraries_do_not_flood_the_log() -> None:
 class DatabaseThatComesAndGoes:
     def __init__(self) -> None:
         self.up = True
+        self.silent = False
 
-    async def ping(self) -> None:
+    async def outbox(self) -> int:
+        if self.silent:
+            await asyncio.Event().wait()
         if not self.up:
             raise StoreUnavailableError("down")
+        return 3
 
 
 class Listener:
@@ -107,6 +176,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.workers: dict[str, Any] = {}
+        self.up = True
 
     async def heartbeat(self, worker: str, state: Mapping[str, Any]) -> None:
         self.workers[worker] = json.loads(json.dumps(dict(state)))
@@ -114,19 +184,27 @@ class Listener:
     async def farewell(self, worker: str) -> None:
         del self.workers[worker]
 
+    async def ping(self) -> None:
+        if not self.up:
+            raise LiveUnavailableError("down")
 
-async def test_the_heart_feels_the_database_and_is_heard() -> None:
+
+async def test_the_heart_feels_database_and_redis_and_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "BEAT_S", 0.05)
     database, listener = DatabaseThatComesAndGoes(), Listener()
-    heart = Heart("w1", database=database, live=listener, state=lambda: {"in_hand": 2}, now=lambda: NOW)
+    heart = Heart("w1", outbox=database.outbox, live=listener, state=lambda: {"in_hand": 2}, now=lambda: NOW)
     await heart.beat()
-    assert heart.database_up
+    assert (heart.database_up, heart.live_up, heart.outbox_waiting) == (True, True, 3)
     assert listener.workers == {"w1": {"at": "2026-11-21T10:00:00+00:00", "database": True, "in_hand": 2}}
-    database.up = False
+    database.up = listener.up = False
+    await heart.beat()
+    assert (heart.database_up, heart.live_up) == (False, False)
+    assert listener.workers["w1"]["database"] is False
+    database.up = listener.up = True
+    await heart.beat()
+    assert (heart.database_up, heart.live_up) == (True, True)
+    database.silent = True
     await heart.beat()
     assert not heart.database_up
-    assert listener.workers["w1"]["database"] is False
-    database.up = True
-    await heart.beat()
-    assert heart.database_up
     await heart.stop()
     assert listener.workers == {}

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -15,26 +14,28 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
+from sqlalchemy import func, select
 
 from mmsent import __version__
 from mmsent.batching import MicroBatcher
 from mmsent.broker import Message, Publisher
 from mmsent.detector import Detector
-from mmsent.engine.base import Prediction, ScoringRequest, create_engine
+from mmsent.engine.base import Engine, Prediction, ScoringRequest, create_engine
 from mmsent.errors import MmsentError
 from mmsent.images.decode import ImageDecoder
 from mmsent.images.fetch import ImageFetcher
 from mmsent.live import LiveFeed
 from mmsent.pipeline import Announcement, Delivery, Scorer
 from mmsent.settings import Settings
+from mmsent.store.tables import outbox
 from mmsent.store.writes import Store
 from worker.consumer import Worker
-from worker.health import HealthServer, Heart
+from worker.health import HealthServer, Heart, Movement, leave_if_stuck
 from worker.intake import Intake, TrackedTopics
+from worker.logs import configure_logging, say_why
 from worker.metrics import Metrics, Reading
 
 LEAVE_S = 10.0  # for closing everything after a failure
-REPEAT_S = 10.0  # between two lines of a library that say the same
 
 log = structlog.get_logger(__name__)
 
@@ -48,12 +49,20 @@ def now() -> datetime:
 
 @dataclass
 class Vitals:
-    """What readiness and the heartbeat need; parts appear as they are built."""
+    """What health, readiness and the heartbeat need; parts appear as they are built."""
 
     metrics: Metrics = field(default_factory=Metrics)
     model: bool = False
     worker: Worker | None = None
     heart: Heart | None = None
+    movement: Movement | None = None
+    failure: str = ""  # why the worker leaves
+
+    def troubles(self) -> list[str]:
+        troubles = [self.failure] if self.failure else []
+        if self.movement is not None and self.movement.stalled:
+            troubles.append(f"records wait, and none was finished for {self.movement.patience_s:g} s")
+        return troubles
 
     def checks(self) -> dict[str, bool]:
         worker, heart = self.worker, self.heart
@@ -73,13 +82,9 @@ class Vitals:
         return {
             "partitions": worker.assignment,
             "in_hand": worker.in_hand,
-            "lag": self.lag(),
+            "lag": self.metrics.lag_seen,
             "ready": worker.ready,
         }
-
-    def lag(self) -> int:
-        """Records of our partitions not finished yet, when the watchdog last looked."""
-        return int(sum(sample.value for family in self.metrics.lag.collect() for sample in family.samples))
 
 
 @dataclass
@@ -100,8 +105,13 @@ async def serve(settings: Settings, serving: Serving) -> None:
     vitals = serving.vitals
     metrics = vitals.metrics
     async with AsyncExitStack() as stack:
+        metrics.read(*state_readings(vitals, settings.max_in_flight))
         health = HealthServer(
-            settings.health_host, settings.health_port, checks=vitals.checks, registry=metrics.registry
+            settings.health_host,
+            settings.health_port,
+            troubles=vitals.troubles,
+            checks=vitals.checks,
+            registry=metrics.registry,
         )
         serving.port = (await stack.enter_async_context(health)).port
         log.info("starting", version=__version__, health=f"http://{settings.health_host}:{serving.port}")
@@ -115,6 +125,7 @@ async def serve(settings: Settings, serving: Serving) -> None:
         engine = await asyncio.to_thread(create_engine, settings)
         stack.callback(engine.close)
         vitals.model = True
+        metrics.build.info({"version": __version__, "model": engine.model_id, "engine": _name(engine)})
         threshold = settings.conflict_threshold or engine.conflict_threshold
 
         fetcher = await stack.enter_async_context(ImageFetcher(settings))
@@ -139,7 +150,7 @@ async def serve(settings: Settings, serving: Serving) -> None:
             await publisher.send_all(settings.topic("scores"), messages)
 
         scorer = Scorer(
-            load_image=fetcher.fetch,
+            load_image=metrics.fetching(fetcher.fetch),
             decoder=decoder,
             batcher=batcher,
             model=engine,
@@ -160,78 +171,77 @@ async def serve(settings: Settings, serving: Serving) -> None:
         )
         detector = Detector(store, settings, publisher.send, worker.end_offsets, now, threshold=threshold)
         worker_id = f"{socket.gethostname()}-{os.getpid()}"
-        heart = vitals.heart = Heart(worker_id, database=store, live=live, state=vitals.state, now=now)
+        heart = vitals.heart = Heart(
+            worker_id, outbox=lambda: count_outbox(store), live=live, state=vitals.state, now=now
+        )
         stack.push_async_callback(heart.stop)
-        metrics.read(*_readings(worker, batcher, live, detector))
-        await worker.run(serving.stop.wait, detector.run, topics.follow, heart.run, last=detector.flush)
+        movement = vitals.movement = Movement(
+            settings.stall_timeout_s,
+            finished=lambda: metrics.finished,
+            lag=lambda: metrics.lag_seen,
+            excused=lambda: not vitals.checks()["database"],
+        )
+        metrics.read(*readings(worker, heart, batcher, live, detector))
+        try:
+            await worker.run(
+                *(serving.stop.wait, detector.run, topics.follow, heart.run, movement.run),
+                last=detector.flush,
+            )
+        except MmsentError as error:
+            vitals.failure = str(error)
+            raise
     log.info("stopped")
 
 
-def _readings(worker: Worker, batcher: Batcher, live: LiveFeed, detector: Detector) -> Iterator[Reading]:
+async def count_outbox(store: Store) -> int:
+    """Records that wait in the database to be published; raises StoreUnavailableError."""
+    async with store.reading() as connection:
+        return await connection.scalar(select(func.count()).select_from(outbox)) or 0
+
+
+def _name(engine: Engine) -> str:
+    return type(engine).__module__.rpartition(".")[2]
+
+
+def state_readings(vitals: Vitals, max_in_flight: int) -> Iterator[Reading]:
+    """What can be said from the beginning."""
+
+    def paused() -> bool:
+        worker = vitals.worker
+        return worker is not None and (worker.database_down or worker.in_hand >= max_in_flight)
+
+    yield Reading("mmsent_ready", "1 while /readyz says so", lambda: all(vitals.checks().values()))
+    yield Reading("mmsent_database_up", "1 while it answers", lambda: vitals.checks()["database"])
+    yield Reading("mmsent_intake_paused", "1 while nothing more is taken", paused)
+
+
+def readings(
+    worker: Worker, heart: Heart, batcher: Batcher, live: LiveFeed, detector: Detector
+) -> Iterator[Reading]:
+    """Numbers that the parts keep for themselves."""
     stats, found = batcher.stats, detector.counters
+    yield Reading("mmsent_live_up", "1 while Redis answers", lambda: heart.live_up)
+    yield Reading("mmsent_assigned_partitions", "Partitions of posts", lambda: len(worker.assignment))
     yield Reading("mmsent_in_flight", "Records in hand", lambda: worker.in_hand)
     yield Reading("mmsent_write_waiting", "Scored posts that wait to be written", lambda: worker.waiting)
     yield Reading("mmsent_engine_waiting", "Posts that wait for the engine", lambda: batcher.waiting)
     yield Reading("mmsent_engine_batches_total", "Batches the engine was given", lambda: stats.batches)
     yield Reading("mmsent_engine_posts_total", "Posts the engine was given", lambda: stats.posts)
+    yield Reading("mmsent_engine_largest_batch_posts", "Since the start", lambda: stats.largest_batch)
     yield Reading("mmsent_engine_failed_posts_total", "Posts the engine failed on", lambda: stats.failed)
     yield Reading("mmsent_engine_busy_seconds_total", "Time the engine worked", lambda: stats.busy_s)
+    yield Reading("mmsent_engine_wait_seconds_total", "Time posts waited for it", lambda: stats.waited_s)
     yield Reading("mmsent_live_skipped_posts_total", "Posts not shown live", lambda: live.skipped)
     yield Reading("mmsent_conflicts_total", "Conflicts counted into alerts", lambda: found.conflicts)
     yield Reading("mmsent_alert_revisions_total", "Revisions of alerts made", lambda: found.revisions)
+    yield Reading("mmsent_detector_failures_total", "Rounds that were cut short", lambda: found.failures)
+    yield Reading("mmsent_outbox_waiting", "Alerts and deletes to be sent", lambda: heart.outbox_waiting)
     yield Reading("mmsent_outbox_published_total", "Alerts and deletes sent", lambda: detector.published)
     yield Reading(
         "mmsent_watermark_timestamp_seconds",
         "Minutes that end by then are complete; 0 = none known",
         lambda: detector.watermark.timestamp() if detector.watermark else 0,
     )
-
-
-class Sparse(logging.Filter):
-    """Libraries say the same thing once in a while only; of a broker that is down, 30 times a second."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._said_at: dict[tuple[str, str], float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        key = (record.name, str(record.msg))
-        fresh = record.created - self._said_at.get(key, 0.0) >= REPEAT_S
-        if fresh:
-            self._said_at[key] = record.created
-        return fresh
-
-
-def configure_logging(settings: Settings) -> None:
-    """Everything to stderr: our events as settings say, what libraries find worth a warning likewise."""
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    shared: list[Any] = [
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
-        if settings.log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-    )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(Sparse())
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                renderer,
-            ],
-        )
-    )
-    logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
 
 
 @contextmanager
@@ -266,23 +276,28 @@ def _leave_after(seconds: float) -> None:
 
 async def _run(settings: Settings) -> None:
     serving = Serving()
+    guard = asyncio.create_task(leave_if_stuck(settings.stall_timeout_s))
     with _obeying_signals(settings, serving):
         try:
             await serve(settings, serving)
         except BaseException:
             _leave_after(LEAVE_S)
             raise
+        finally:
+            guard.cancel()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a worker; returns its exit code."""
     argparse.ArgumentParser(prog="python -m worker", description=__doc__).parse_args(argv)
+    log_format = "text"
     try:
         settings = Settings.load()
+        log_format = settings.log_format
         configure_logging(settings)
         asyncio.run(_run(settings))
     except MmsentError as error:
-        sys.stderr.write(f"{error}\n")
+        say_why(error, log_format)
         return error.exit_code
     return 0
 

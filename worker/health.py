@@ -1,7 +1,8 @@
 """How a worker is doing, for orchestrators and people: /healthz, /readyz, /metrics; and its heartbeat."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+import faulthandler
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NoReturn, Protocol, Self
 
@@ -9,21 +10,31 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from mmsent.errors import SetupError, UnavailableError
+from mmsent.offsets import StallWatch
 
 BEAT_S = 5.0
+STALL_SHARE = 0.5  # of the stall time-out: unhealthy for so long before the watchdog ends the worker
 
 
 class HealthServer:
-    """Answers as long as the event loop runs, which is what /healthz means.
+    """Answers as long as the event loop runs; silence is an answer too.
 
-    `checks` names everything that readiness needs and whether it is there.
+    `troubles` says what only a restart can mend, one line each; `checks` names everything that readiness
+    needs and whether it is there.
     """
 
     def __init__(
-        self, host: str, port: int, *, checks: Callable[[], Mapping[str, bool]], registry: CollectorRegistry
+        self,
+        host: str,
+        port: int,
+        *,
+        troubles: Callable[[], Sequence[str]],
+        checks: Callable[[], Mapping[str, bool]],
+        registry: CollectorRegistry,
     ) -> None:
         self._host = host
         self._port = port
+        self._troubles = troubles
         self._checks = checks
         self._registry = registry
         application = web.Application()
@@ -57,7 +68,9 @@ class HealthServer:
         await self._runner.cleanup()
 
     async def _healthz(self, _request: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
+        troubles = list(self._troubles())
+        body = {"healthy": not troubles, "troubles": troubles}
+        return web.json_response(body, status=503 if troubles else 200)
 
     async def _readyz(self, _request: web.Request) -> web.Response:
         checks = dict(self._checks())
@@ -71,44 +84,58 @@ class HealthServer:
         )
 
 
-class Database(Protocol):
-    async def ping(self) -> None: ...
-
-
-class Heartbeats(Protocol):
+class Live(Protocol):
     async def heartbeat(self, worker: str, state: Mapping[str, Any], /) -> None: ...
 
     async def farewell(self, worker: str, /) -> None: ...
 
+    async def ping(self) -> None: ...
+
 
 class Heart:
-    """Every few seconds: is the database there, and tell those who watch how we are doing."""
+    """Every few seconds: are database and Redis there, and tell those who watch how we are doing.
+
+    `outbox` asks the database how many records wait there to be published.
+    """
 
     def __init__(
         self,
         worker_id: str,
         *,
-        database: Database,
-        live: Heartbeats,
+        outbox: Callable[[], Awaitable[int]],
+        live: Live,
         state: Callable[[], Mapping[str, Any]],
         now: Callable[[], datetime],
     ) -> None:
         self._worker_id = worker_id
-        self._database = database
+        self._outbox = outbox
         self._live = live
         self._state = state
         self._now = now
         self.database_up = True
+        self.live_up = False
+        self.outbox_waiting = 0
 
     async def beat(self) -> None:
-        try:
-            await self._database.ping()
-        except UnavailableError:
-            self.database_up = False
-        else:
-            self.database_up = True
+        self.database_up = await self._ask_database()
+        self.live_up = await self._ask_live()
         at = self._now().isoformat()
         await self._live.heartbeat(self._worker_id, {"at": at, "database": self.database_up, **self._state()})
+
+    async def _ask_database(self) -> bool:
+        try:
+            async with asyncio.timeout(BEAT_S):
+                self.outbox_waiting = await self._outbox()
+        except (UnavailableError, TimeoutError):
+            return False
+        return True
+
+    async def _ask_live(self) -> bool:
+        try:
+            await self._live.ping()
+        except UnavailableError:
+            return False
+        return True
 
     async def run(self) -> NoReturn:
         while True:
@@ -118,3 +145,50 @@ class Heart:
     async def stop(self) -> None:
         """Say that we leave."""
         await self._live.farewell(self._worker_id)
+
+
+class Movement:
+    """Whether anything gets finished while records wait: seen earlier than the watchdog gives up.
+
+    The watchdog looks at each partition; here the worker counts as a whole. `excused` says when standing
+    still is right.
+    """
+
+    def __init__(
+        self,
+        stall_timeout_s: float,
+        *,
+        finished: Callable[[], int],
+        lag: Callable[[], int],
+        excused: Callable[[], bool],
+    ) -> None:
+        self.patience_s = stall_timeout_s * STALL_SHARE
+        self._watch = StallWatch(self.patience_s)
+        self._finished = finished
+        self._lag = lag
+        self._excused = excused
+        self.stalled = False
+
+    def look(self, now: float) -> None:
+        """Look again; `now` is monotonic seconds."""
+        self.stalled = self._watch.observe(
+            0, self._finished(), lag=self._lag(), excused=self._excused(), now=now
+        )
+
+    async def run(self) -> NoReturn:
+        while True:
+            self.look(asyncio.get_running_loop().time())
+            await asyncio.sleep(min(BEAT_S, self.patience_s / 4))
+
+
+async def leave_if_stuck(timeout_s: float) -> NoReturn:
+    """End this program, stacks on stderr, once its event loop has stood still for so long.
+
+    The watchdog runs on that loop, so it cannot; the thread of `faulthandler` needs no Python to run.
+    """
+    try:
+        while True:
+            faulthandler.dump_traceback_later(timeout_s, exit=True)
+            await asyncio.sleep(timeout_s / 10)
+    finally:
+        faulthandler.cancel_dump_traceback_later()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from mmsent.broker import Record
 from mmsent.errors import MmsentError
@@ -61,12 +62,14 @@ class Intake:
             InvalidMessageError: it is not a message.
             EngineError: the post cannot be scored.
         """
+        bind_contextvars(partition=record.partition, offset=record.offset)  # a record has a task of its own
         match parse_message(record.value):
             case DeletePost() as message:
                 return Deletion(message)
             case ForgetAuthor() as message:
                 return Forget(message)
             case Post() as post:
+                bind_contextvars(post_id=post.post_id)
                 return await self._score(clamp_created_at(post, self._received_at(record)), record.partition)
 
     async def _score(self, post: Post, partition: int) -> ScoredRow:

@@ -1,18 +1,28 @@
 """What a worker counts. Names start with `mmsent_`, units are SI, no label grows with the posts."""
 
 from collections.abc import Callable, Iterator
+from typing import get_args
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
+    Info,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from mmsent.pipeline import ImageLoader
+from mmsent.posts import ImageErrorReason
+
+OUTCOMES = ("written", "repeat", "stale", "dead")
+DEAD_STAGES = ("decode", "validate", "score", "store", "bug")
+STAGES = ("fetch", "decode", "score", "write", "live", "publish", "commit")
+COMMIT_FAILURES = ("lost", "unavailable")
 STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 LATENCY_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -23,11 +33,15 @@ class Metrics:
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
+        disable_created_metrics()  # a second series for each counter, of no use beside the start time
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
+        self.build = Info(
+            "mmsent_build", "Version of mmsent, the model and the engine that runs it", registry=registry
+        )
         self.posts = Counter(
             "mmsent_posts",
-            "Records finished, by what became of them: written, repeat, stale, dead",
+            f"Records finished, by what became of them: {', '.join(OUTCOMES)}",
             ["outcome"],
             registry=registry,
         )
@@ -37,6 +51,10 @@ class Metrics:
         self.image_errors = Counter(
             "mmsent_image_errors", "Pictures that could not be had, by reason", ["reason"], registry=registry
         )
+        self.fetches_open = Gauge(
+            "mmsent_fetches_open", "Pictures being fetched or waiting for their turn", registry=registry
+        )
+        self.fetched_bytes = Counter("mmsent_fetched_bytes", "Bytes of pictures fetched", registry=registry)
         self.stage = Histogram(
             "mmsent_stage_seconds",
             "Time a post (fetch, decode, score) or a batch (write, live, publish, commit) takes",
@@ -69,12 +87,46 @@ class Metrics:
         self.committed = Gauge(
             "mmsent_last_commit_timestamp_seconds", "When offsets were committed last", registry=registry
         )
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """What has not happened yet is 0, not missing: a rate that begins with the first error hides it."""
+        for counter, labels in (
+            (self.posts, OUTCOMES),
+            (self.dead_letters, DEAD_STAGES),
+            (self.image_errors, get_args(ImageErrorReason)),
+            (self.stage, STAGES),
+            (self.commits_failed, COMMIT_FAILURES),
+        ):
+            for label in labels:
+                counter.labels(label)
+
+    @property
+    def finished(self) -> int:
+        """Records finished since the start, whatever became of them."""
+        return _total(self.posts, "_total")
+
+    @property
+    def lag_seen(self) -> int:
+        """Records of our partitions not finished yet, when the watchdog last looked."""
+        return _total(self.lag, "")
 
     def stage_took(self, stage: str, seconds: float) -> None:
         self.stage.labels(stage).observe(seconds)
 
     def image_failed(self, reason: str) -> None:
         self.image_errors.labels(reason).inc()
+
+    def fetching(self, fetch: ImageLoader) -> ImageLoader:
+        """`fetch`, counted."""
+
+        async def counted(url: str) -> bytes:
+            with self.fetches_open.track_inprogress():
+                data = await fetch(url)
+            self.fetched_bytes.inc(len(data))
+            return data
+
+        return counted
 
     def read(self, *readings: "Reading") -> None:
         """Also show numbers that are counted elsewhere; each is asked for when someone looks."""
@@ -104,3 +156,8 @@ class _Readings(Collector):
     def collect(self) -> Iterator[Metric]:
         for reading in self._readings:
             yield reading.metric()
+
+
+def _total(metric: Counter | Gauge, suffix: str) -> int:
+    samples = (sample for family in metric.collect() for sample in family.samples)
+    return int(sum(sample.value for sample in samples if sample.name.endswith(suffix)))

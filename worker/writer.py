@@ -31,6 +31,7 @@ from worker.partitions import Finished, Partition, Partitions
 
 TICK_S = 0.5
 RESTATE_S = 15.0  # how often progress is written although nothing came
+MAX_KEY = 512  # bytes of a record's key that are logged; a post_id is no longer
 BACK_OFF_S = (0.1, 10.0)  # first and longest pause after a failure
 
 log = structlog.get_logger(__name__)
@@ -200,7 +201,8 @@ class Writer:
             log.warning(
                 "dead_letter",
                 stage=failure.stage,
-                error=f"{failure.kind}: {failure.message}",
+                error=failure.kind,  # its words may quote the post; they are on posts.dead
+                post_id=(each.record.key or b"")[:MAX_KEY].decode(errors="backslashreplace"),
                 partition=each.record.partition,
                 offset=each.record.offset,
             )
