@@ -33,7 +33,8 @@ class Metrics:
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
-        disable_created_metrics()  # a second series for each counter, of no use beside the start time
+        # A second series for each counter, of no use beside the start time of the process.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client annotates most of itself
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         self.build = Info(
