@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 ARGS ?=
 
-.PHONY: help venv check format test demo screenshots clean
+.PHONY: help venv check format test chaos demo screenshots clean
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,9 @@ format: .venv/.ready  ## put the code into shape
 
 test: .venv/.ready  ## all tests: make test ARGS="-k batching"
 	.venv/bin/python -m pytest $(ARGS)
+
+chaos: .venv/.ready  ## faults under load on real servers: make chaos ARGS="--faults 10 --posts 5000"
+	.venv/bin/python -m tests.chaos $(ARGS)
 
 screenshots: .venv/.ready  ## the README's pictures of the dashboard, in docs/images
 	.venv/bin/python docs/screenshots.py $(ARGS)

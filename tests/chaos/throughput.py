@@ -1,0 +1,58 @@
+"""How much of the throughput an outage of Redis leaves: turns with and without, over one backlog."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from tests.chaos.stack import Stack
+
+TURNS = 6
+TURN_S = 6.0
+BACKLOG = 6000
+
+
+async def measure(stack: Stack) -> dict[str, Any]:
+    """Committed records a second, in turns: Redis as always, frozen (it answers nothing), killed."""
+    rates: dict[str, list[float]] = {"normal": [], "frozen": [], "killed": []}
+    for _ in range(TURNS):
+        rates["normal"].append(await _turn(stack, _nothing, _nothing))
+        rates["frozen"].append(await _turn(stack, stack.redis.freeze, stack.redis.thaw))
+        rates["killed"].append(await _turn(stack, stack.redis.kill, stack.redis.start))
+    means = {name: sum(each) / len(each) for name, each in rates.items()}
+    return {
+        "turns": TURNS,
+        "turn_s": TURN_S,
+        "posts_per_s": {name: round(mean, 1) for name, mean in means.items()},
+        "each_turn": {name: [round(rate, 1) for rate in each] for name, each in rates.items()},
+        "kept_frozen": round(means["frozen"] / means["normal"], 3),
+        "kept_killed": round(means["killed"] / means["normal"], 3),
+    }
+
+
+async def _turn(stack: Stack, begin: Callable[[], object], end: Callable[[], object]) -> float:
+    await _fill_up(stack)
+    await asyncio.to_thread(begin)
+    try:
+        before, started = sum((await stack.checker.committed()).values()), time.monotonic()
+        await asyncio.sleep(TURN_S)
+        after, ended = sum((await stack.checker.committed()).values()), time.monotonic()
+    finally:
+        await asyncio.to_thread(end)
+    assert sum((await stack.checker.ends()).values()) > after, "the backlog was too small"
+    return (after - before) / (ended - started)
+
+
+async def _fill_up(stack: Stack) -> None:
+    ends, committed = await _sum(stack.checker.ends), await _sum(stack.checker.committed)
+    missing = BACKLOG - (ends - committed)
+    if missing > 0:
+        await stack.load.send(stack.load.generator.take(missing))
+
+
+async def _sum(ask: Callable[[], Awaitable[dict[int, int]]]) -> int:
+    return sum((await ask()).values())
+
+
+def _nothing() -> None:
+    """All is well."""
