@@ -6,6 +6,7 @@ redelivery nor a commit whose reply was lost counts twice. Locks are taken in on
 the mark of pruning, posts, rollups, pending conflicts, progress, each by key.
 """
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -58,6 +59,7 @@ from mmsent.store.tables import (
 __all__ = ["Deletion", "Forget", "Item", "Outcome", "ScoredRow", "Store", "WriteResult"]
 
 T = TypeVar("T")
+ANSWER_WITHIN_S = 45.0  # longer than one statement may take; its server may be gone without a goodbye
 ROWS_PER_QUERY = 500  # keeps `IN` lists below the databases' limits on parameters
 AUTHOR_LOCKS = 0x6D73  # class of PostgreSQL's two-number advisory locks
 AUTHOR_BUCKETS = 64  # bounds the locks of a transaction; PostgreSQL has room for 64 each by default
@@ -102,18 +104,27 @@ class Store:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that may write; on SQLite no other can until it ends."""
-        with database_errors():
-            async with self._engine.begin() as connection:
-                if connection.dialect.name == "sqlite":
-                    await connection.exec_driver_sql("BEGIN IMMEDIATE")
-                yield connection
+        async with self._answering(), self._engine.begin() as connection:
+            if connection.dialect.name == "sqlite":
+                await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A connection that only looks; on SQLite it takes no lock that a writer would wait for."""
+        async with self._answering(), self._engine.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _answering(self) -> AsyncIterator[None]:
+        """The database's errors as ours, and an end to waiting for a server that never answers."""
         with database_errors():
-            async with self._engine.connect() as connection:
-                yield connection
+            try:
+                async with asyncio.timeout(ANSWER_WITHIN_S):
+                    yield
+            except TimeoutError:
+                await self._engine.dispose()  # the connections that wait to be used are as silent as this one
+                raise
 
     async def write(self, batch: Sequence[Item], progress: Mapping[int, int], now: datetime) -> WriteResult:
         """Write `batch`, in order of arrival, and move partitions' next offsets forward, never back."""
