@@ -6,7 +6,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -161,11 +161,15 @@ def test_libraries_do_not_flood_the_log() -> None:
 class DatabaseThatComesAndGoes:
     def __init__(self) -> None:
         self.up = True
-        self.silent = False
+        self.talks = asyncio.Event()
+        self.talks.set()
+        self.questions = 0
 
     async def outbox(self) -> int:
-        if self.silent:
-            await asyncio.Event().wait()
+        self.questions += 1
+        while not self.talks.is_set():
+            with suppress(asyncio.CancelledError):  # as psycopg, which first wants the server to know
+                await self.talks.wait()
         if not self.up:
             raise StoreUnavailableError("down")
         return 3
@@ -203,8 +207,15 @@ async def test_the_heart_feels_database_and_redis_and_is_heard(monkeypatch: pyte
     database.up = listener.up = True
     await heart.beat()
     assert (heart.database_up, heart.live_up) == (True, True)
-    database.silent = True
+    asked = database.questions
+    database.talks.clear()
+    for _ in range(2):
+        async with asyncio.timeout(5):
+            await heart.beat()
+        assert not heart.database_up
+    assert database.questions == asked + 1
+    database.talks.set()
     await heart.beat()
-    assert not heart.database_up
+    assert heart.database_up
     await heart.stop()
     assert listener.workers == {}

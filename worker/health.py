@@ -2,7 +2,7 @@
 
 import asyncio
 import faulthandler
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NoReturn, Protocol, Self
 
@@ -13,6 +13,7 @@ from mmsent.errors import SetupError, UnavailableError
 from mmsent.offsets import StallWatch
 
 BEAT_S = 5.0
+LAST_WAIT_S = 1.0  # for a database that does not answer, when we leave
 STALL_SHARE = 0.5  # of the stall time-out: unhealthy for so long before the watchdog ends the worker
 
 
@@ -102,7 +103,7 @@ class Heart:
         self,
         worker_id: str,
         *,
-        outbox: Callable[[], Awaitable[int]],
+        outbox: Callable[[], Coroutine[Any, Any, int]],
         live: Live,
         state: Callable[[], Mapping[str, Any]],
         now: Callable[[], datetime],
@@ -115,6 +116,7 @@ class Heart:
         self.database_up = True
         self.live_up = False
         self.outbox_waiting = 0
+        self._question: asyncio.Task[int] | None = None
 
     async def beat(self) -> None:
         self.database_up = await self._ask_database()
@@ -123,10 +125,16 @@ class Heart:
         await self._live.heartbeat(self._worker_id, {"at": at, "database": self.database_up, **self._state()})
 
     async def _ask_database(self) -> bool:
+        """One question at a time; without an answer it stays open: cancelling waits for the server too."""
+        if self._question is None:
+            self._question = asyncio.create_task(self._outbox())
+        await asyncio.wait([self._question], timeout=BEAT_S)
+        if not self._question.done():
+            return False
+        question, self._question = self._question, None
         try:
-            async with asyncio.timeout(BEAT_S):
-                self.outbox_waiting = await self._outbox()
-        except (UnavailableError, TimeoutError):
+            self.outbox_waiting = question.result()
+        except UnavailableError:
             return False
         return True
 
@@ -144,6 +152,9 @@ class Heart:
 
     async def stop(self) -> None:
         """Say that we leave."""
+        if self._question is not None:
+            self._question.cancel()
+            await asyncio.wait([self._question], timeout=LAST_WAIT_S)
         await self._live.farewell(self._worker_id)
 
 
