@@ -34,7 +34,7 @@ TEXTS = ("picnic was great", "picnic was terrible", "a train", "good", "the picn
 PICTURES = (None, None, None, "bright.png", "dark.png", "dark.png")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a dashboard whose numbers move: twenty posts a second, half of them with a picture."""
     folder = tmp_path_factory.mktemp("demo")
