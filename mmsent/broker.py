@@ -50,6 +50,7 @@ Revoked = Callable[[Collection[int]], Awaitable[None]]
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024  # a dead letter is its record and headers: brokers take 1 MiB by default
 FETCH_MAX_BYTES = 16 * 1024 * 1024
 FETCH_WAIT_MS = 100
+CANCELLED_WITHIN_S = 1.0
 MAX_POLL_INTERVAL_MS = 300_000
 
 log = structlog.get_logger(__name__)
@@ -159,14 +160,26 @@ async def _end_offsets(consumer: AIOKafkaConsumer, topic: str, settings: Setting
 
 async def _stop(consumer: AIOKafkaConsumer, timeout_s: float) -> None:
     """Leave the group and close; a broker that does not answer cannot hold us up."""
+    leaving = asyncio.ensure_future(
+        consumer.stop()
+    )  # a task: without a broker, aiokafka cancels itself in it
     try:
-        async with asyncio.timeout(timeout_s):
-            await consumer.stop()
-    except (KafkaError, TimeoutError, OSError) as error:
-        log.warning("kafka_consumer_not_stopped_cleanly", error=str(error) or type(error).__name__)
-        # `stop` was still saying goodbye: hang up without.
-        hang_up = asyncio.get_running_loop().create_task(consumer._client.close())  # noqa: SLF001  # no public way
-        await asyncio.wait([hang_up], timeout=timeout_s)
+        await asyncio.wait([leaving], timeout=timeout_s)
+    finally:
+        leaving.cancel()
+    await asyncio.wait([leaving], timeout=CANCELLED_WITHIN_S)
+    if leaving.done() and not leaving.cancelled():
+        error = leaving.exception()
+        if error is None:
+            return
+        if not isinstance(error, KafkaError | OSError):
+            raise error
+    else:
+        error = TimeoutError("no answer")
+    log.warning("kafka_consumer_not_stopped_cleanly", error=str(error) or type(error).__name__)
+    # `stop` was still saying goodbye: hang up without.
+    hang_up = asyncio.get_running_loop().create_task(consumer._client.close())  # noqa: SLF001  # no public way
+    await asyncio.wait([hang_up], timeout=timeout_s)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types

@@ -13,6 +13,7 @@ from typing import Self
 import confluent_kafka
 import pytest
 
+import mmsent.broker
 from mmsent.broker import (
     MAX_MESSAGE_BYTES,
     Message,
@@ -246,6 +247,26 @@ async def test_leaving_a_silent_broker_takes_no_longer_than_the_time_outs() -> N
         async with asyncio.timeout(5):
             await group.consumer.stop()
             await publisher.aclose()
+
+
+class ConsumerThatCancelsItself:
+    """As aiokafka's does while it closes its fetcher without a broker."""
+
+    def __init__(self) -> None:
+        self._client = self
+        self.hung_up = False
+
+    async def stop(self) -> None:
+        raise asyncio.CancelledError
+
+    async def close(self) -> None:
+        self.hung_up = True
+
+
+async def test_a_consumer_that_cancels_itself_cancels_nobody_else() -> None:
+    consumer = ConsumerThatCancelsItself()
+    await mmsent.broker._stop(consumer, 1)
+    assert consumer.hung_up
 
 
 async def test_a_cluster_without_controller_makes_topics_by_itself(settings: Settings) -> None:

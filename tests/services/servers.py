@@ -8,7 +8,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -104,8 +104,12 @@ class Server:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
-        if self._process is not None and self._process.poll() is None:
-            os.killpg(self._process.pid, number)
+        """To all its processes: PostgreSQL's are each in a session of their own."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        for process in _family(self._process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(process, number)
 
 
 class Kafka(Server):
@@ -236,6 +240,15 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _family(process: int) -> list[int]:
+    """The process and all that descend from it, parents first."""
+    try:
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    except OSError:  # it has ended
+        return []
+    return [process, *(each for child in children for each in _family(int(child)))]
 
 
 def cache_folder(folder: Path) -> Path:
