@@ -90,6 +90,11 @@ class Checker:
         """On `posts` when it was last read, repeats included."""
         return len(self._standing)
 
+    @property
+    def committed_records(self) -> int:
+        """When that was last seen."""
+        return sum(self._committed.values())
+
     async def ends(self) -> dict[int, int]:
         return await self._patiently(lambda: self._offsets.end_offsets(self._settings.topic("posts")))
 

@@ -21,6 +21,7 @@ from tests.chaos.workers import Workers
 from tests.services.servers import Kafka, Postgres, Redis
 
 SENT_AT_ONCE = 100
+BACKLOG_S = 20.0  # of sending: with more behind than that the sender waits, lest a slow machine drowns
 
 
 @dataclass
@@ -33,6 +34,7 @@ class Load:
     rate: float
     limit: int | None = None  # messages, all told
     sent: int = 0
+    records: int = 0  # acknowledged at least
     _sending: asyncio.Task[None] | None = field(default=None, repr=False)
 
     def start(self) -> None:
@@ -61,11 +63,15 @@ class Load:
                 else:
                     break
             self.checker.acknowledge(some)
+            self.records += len(some)
 
     async def _go_on(self) -> None:
         clock = asyncio.get_running_loop().time
         due = clock()
         while self.limit is None or self.sent < self.limit:
+            if self.records - self.checker.committed_records > BACKLOG_S * self.rate:
+                await asyncio.sleep(0.1)
+                continue
             count = max(1, min(SENT_AT_ONCE, round(self.rate / 10)))
             await self.send(self.generator.take(count))
             self.sent += count

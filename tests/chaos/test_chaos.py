@@ -42,7 +42,7 @@ def folder() -> Iterator[Path]:
 @pytest.mark.timeout(400)
 async def test_nothing_is_lost_and_nothing_counts_twice(folder: Path) -> None:
     try:
-        async with running(folder, seed=5, workers=2, rate=150, session_timeout_s=6) as stack:
+        async with running(folder, seed=5, workers=2, rate=80, session_timeout_s=6) as stack:
             outcome = await run(stack, SHORT, seed=5, long=False)
             assert [event for event in outcome.events if not event.survived] == []
             assert not outcome.findings, outcome.findings

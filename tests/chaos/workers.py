@@ -15,7 +15,7 @@ from mmsent.settings import Settings
 
 RESTART_AFTER_S = 0.5
 SAMPLE_S = 0.5
-WAIT_S = 60.0
+WAIT_S = 180.0  # a busy machine takes a minute to start a worker
 
 
 @dataclass
