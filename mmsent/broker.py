@@ -3,7 +3,8 @@
 What aiokafka 0.14 must be treated with, each of it seen to go wrong otherwise: `getmany` is never cancelled
 (its idle clock would stop for good), no deserializers (a raising one repeats its offset for ever), commits
 name their offsets and are bounded (they retry for ever), pauses are re-applied after each rebalance (it
-forgets them), one assignor (it sends one JoinGroup each), sends and stops are bounded.
+forgets them), one assignor (it sends one JoinGroup each), sends and stops are bounded, and a coordinator that
+cannot name committed offsets yet is asked again (it takes that for "nothing committed" and starts over).
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from collections.abc import (
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Literal, Self
 
 import structlog
@@ -38,6 +40,7 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
     for_code,
 )
+from aiokafka.protocol.commit import OffsetFetchResponse_v2, OffsetFetchResponse_v3
 
 from mmsent.errors import BrokerUnavailableError, InvalidMessageError, PartitionLostError, SetupError
 from mmsent.settings import Settings
@@ -182,6 +185,25 @@ async def _stop(consumer: AIOKafkaConsumer, timeout_s: float) -> None:
     await asyncio.wait([hang_up], timeout=timeout_s)
 
 
+class _Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
+    """aiokafka's, but hears an error that stands for a whole answer about committed offsets.
+
+    A broker on its way up answers COORDINATOR_LOAD_IN_PROGRESS and no partitions (OffsetFetch from version 2
+    on, KIP-88); aiokafka 0.14 reads the errors of partitions alone. Raised here, it asks again.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._client.send = partial(_send, self._client.send)
+
+
+async def _send(send: Callable[..., Awaitable[Any]], node: int, request: Any, **options: Any) -> Any:
+    answer = await send(node, request, **options)
+    if isinstance(answer, OffsetFetchResponse_v2 | OffsetFetchResponse_v3) and answer.error_code:
+        raise for_code(answer.error_code)(f"committed offsets: error {answer.error_code}")
+    return answer
+
+
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """Hands aiokafka's rebalances on, partitions by number. It would swallow an exception raised here."""
 
@@ -242,7 +264,7 @@ class PostConsumer:
 
     def _build(self) -> AIOKafkaConsumer:
         settings = self._settings
-        return AIOKafkaConsumer(
+        return _Consumer(
             bootstrap_servers=settings.kafka_bootstrap_servers,
             group_id=settings.kafka_group_id,
             client_id="mmsent-worker",
@@ -539,7 +561,7 @@ class TopicReader:
 
 
 async def _connected(settings: Settings, **options: Any) -> AIOKafkaConsumer:
-    consumer = AIOKafkaConsumer(
+    consumer = _Consumer(
         bootstrap_servers=settings.kafka_bootstrap_servers,
         request_timeout_ms=_ms(settings.kafka_request_timeout_s),
         **options,

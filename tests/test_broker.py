@@ -8,10 +8,13 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import closing
-from typing import Self
+from typing import Any, Self
 
 import confluent_kafka
 import pytest
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import GroupLoadInProgressError
+from aiokafka.protocol.commit import OffsetFetchRequest, OffsetFetchResponse_v3
 
 import mmsent.broker
 from mmsent.broker import (
@@ -101,6 +104,40 @@ async def test_a_group_reads_pauses_commits_and_comes_back(settings: Settings, p
     assert [record.value for record in await again.read(1)] == [b"late"]
     with pytest.raises(PartitionLostError):
         await again.consumer.commit({99: 1})
+    await again.consumer.stop()
+
+
+async def test_offsets_that_are_still_being_loaded_are_asked_for_again(
+    settings: Settings, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await publisher.send_all("posts", [Message(str(n).encode(), b"v") for n in range(40)])
+    group = Group(settings)
+    await group.consumer.start()
+    await group.read(40)
+    ends = await group.consumer.end_offsets()
+    await group.consumer.commit(ends)
+    await group.consumer.stop()
+
+    answer, loading = AIOKafkaClient.send, 0
+
+    async def just_started(client: AIOKafkaClient, node: int, request: Any, **options: Any) -> Any:
+        nonlocal loading
+        if loading and isinstance(request, OffsetFetchRequest):
+            loading -= 1
+            return OffsetFetchResponse_v3(0, [], GroupLoadInProgressError.errno)
+        return await answer(client, node, request, **options)
+
+    monkeypatch.setattr(AIOKafkaClient, "send", just_started)
+    loading = 2
+    async with OffsetReader(settings) as offsets:
+        assert await offsets.committed_offsets("posts") == ends
+    assert loading == 0
+    loading = 2
+    again = Group(settings)
+    await again.consumer.start()
+    assert await again.consumer.poll(10, 1.0) == []
+    assert {number: await again.consumer.position(number) for number in ends} == ends
+    assert loading == 0
     await again.consumer.stop()
 
 
