@@ -173,7 +173,9 @@ def test_alerts_newest_first_with_the_posts_that_disagree_most(url: str, reader:
     assert oldest.window.end - oldest.window.start == timedelta(hours=1)
     assert [found.alert_id for found in reader.alerts(limit=1)] == ["second"]
     assert [found.alert_id for found in reader.alerts("weather")] == ["second"]
-    assert [found.alert_id for found in reader.alerts(start=NOON + MINUTE)] == ["second"]
+    window_end = newest.window.end
+    assert [found.alert_id for found in reader.alerts(start=window_end - MINUTE)] == ["second", "first"]
+    assert reader.alerts(start=window_end) == []
 
 
 def alert(alert_id: str, created_at: datetime, topic: str = "all", count: int = 1) -> dict[str, Any]:

@@ -194,12 +194,15 @@ class Reader:
     def alerts(
         self, topic: str | None = None, limit: int = 100, start: datetime | None = None
     ) -> list[Alert]:
-        """Alerts at their last revision, the newest first; `topic` None = of every topic."""
+        """Alerts at their last revision, the newest first; `topic` None = of every topic.
+
+        With `start`, those whose window reaches beyond it: one raised before may still be growing.
+        """
         query = select(alerts).order_by(alerts.c.created_at.desc(), alerts.c.alert_id).limit(limit)
         if topic is not None:
             query = query.where(alerts.c.topic == topic)
         if start is not None:
-            query = query.where(alerts.c.created_at >= start)
+            query = query.where(alerts.c.window_end > start)
         rows = self._rows(query)
         named = self._alert_posts([row["alert_id"] for row in rows])
         return [_alert(row, tuple(named.get(row["alert_id"], ()))) for row in rows]
