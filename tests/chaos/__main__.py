@@ -27,6 +27,9 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=150.0, help="messages a second")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--engine", choices=("stub", "auto"), default="stub", help="auto = the real model, which is slower"
+    )
     parser.add_argument("--only", choices=sorted(FAULTS), action="append", help="these faults, in this order")
     parser.add_argument(
         "--throughput", action="store_true", help="also measure what Redis costs when it fails"
@@ -58,7 +61,12 @@ async def _campaign(given: argparse.Namespace) -> Outcome:
     faults = given.only or plan(given.faults, given.seed)
     try:
         async with running(
-            folder, seed=given.seed, workers=given.workers, rate=given.rate, session_timeout_s=10
+            folder,
+            seed=given.seed,
+            workers=given.workers,
+            rate=given.rate,
+            session_timeout_s=10,
+            engine=given.engine,
         ) as stack:
             kept = await measure(stack) if given.throughput else None
             outcome = await run(stack, faults, seed=given.seed, long=True, posts=given.posts)

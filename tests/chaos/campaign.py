@@ -105,6 +105,7 @@ def _taken_again(stack: Stack) -> int:
 def _figures(stack: Stack) -> dict[str, Any]:
     taken, assignments = stack.workers.journal()
     return {
+        "engine": stack.settings.engine,
         "acknowledged": stack.checker.acknowledged,
         "records": stack.checker.records,
         "taken_in_hand": taken.total(),

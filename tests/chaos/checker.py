@@ -16,6 +16,7 @@ from mmsent.errors import BrokerUnavailableError
 from mmsent.settings import Settings
 from mmsent.store.schema import open_engine
 from mmsent.store.tables import outbox, posts, progress, rollups
+from tests.chaos.answers import judge_answers
 from tests.chaos.judgement import (
     Findings,
     Place,
@@ -150,14 +151,16 @@ class Checker:
 
     async def check_all(self) -> Findings:
         """I1–I5, I8 and I9, and the dead letters, once `until_quiet`."""
+        stub = self._settings.engine == "stub"
         await self._read_topics()
         rows, kept = await asyncio.to_thread(self._rows, ALL)
         facts = {place: self._facts[value] for place, value in self._standing.items()}
         missing = self._acknowledged - set(self._standing.values())
         found = Findings(lost=[f"acknowledged, but not on Kafka: {value[:80]!r}" for value in missing])
-        found += judge_rows(
-            expected_rows(self._facts[value] for value in self._acknowledged), rows, exact=True
-        )
+        expected = expected_rows(self._facts[value] for value in self._acknowledged)
+        found += judge_rows(expected, rows, exact=True, stub=stub)
+        if not stub:
+            found += await judge_answers(rows, self._settings)
         found += judge_rollups(rows, kept)
         found += judge_dead(facts, self._dead, exact=True)
         found += judge_scores(rows, self._announced)

@@ -6,6 +6,11 @@ from typing import Any
 
 from tests.chaos.campaign import Event, Outcome
 
+ENGINES = {
+    "stub": "the stub engine (it is the stream that is tried),",
+    "auto": "the shipped model, whose every answer was compared with one given without faults,",
+}
+
 
 def markdown(outcome: Outcome, *, command: str, machine: str, day: str) -> str:
     """The whole report."""
@@ -16,8 +21,8 @@ def markdown(outcome: Outcome, *, command: str, machine: str, day: str) -> str:
         "# Chaos: what the stream survives",
         "",
         f"Measured on {day} with `{command}` on {machine}; real Kafka, PostgreSQL and Redis,",
-        "the stub engine, posts sent all the while. `tests/chaos/` holds faults, load and checker;",
-        "its short form is a test.",
+        f"{ENGINES[figures['engine']]} posts sent all the while.",
+        "`tests/chaos/` holds faults, load and checker; its short form is a test.",
         "",
         "| | |",
         "|---|---|",

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 from mmsent.broker import Message, Publisher, create_topics
 from mmsent.errors import BrokerUnavailableError
@@ -94,7 +95,13 @@ class Stack:
 
 @asynccontextmanager
 async def running(
-    folder: Path, *, seed: int, workers: int, rate: float, session_timeout_s: float
+    folder: Path,
+    *,
+    seed: int,
+    workers: int,
+    rate: float,
+    session_timeout_s: float,
+    engine: Literal["stub", "auto"] = "stub",
 ) -> AsyncIterator[Stack]:
     """All of it over `folder`, the workers with their partitions and posts on their way.
 
@@ -114,7 +121,7 @@ async def running(
             redis_url=redis.url(),
             kafka_bootstrap_servers=kafka.url(),
             kafka_session_timeout_s=session_timeout_s,
-            engine="stub",
+            engine=engine,
             health_port=0,
             decode_processes=1,
             fetch_deadline_s=2,
@@ -128,7 +135,8 @@ async def running(
         through_proxy = postgres.url().replace(f":{postgres.port}/", f":{proxy.port}/")
         team = Workers(settings.model_copy(update={"database_url": through_proxy}), folder)
         checker = await stack.enter_async_context(Checker(settings))
-        generator = Generator(seed, datetime.now(UTC) - timedelta(minutes=5), pictures.pictures)
+        start = datetime.now(UTC) - timedelta(minutes=5)
+        generator = Generator(seed, start, pictures.pictures, stub=engine == "stub")
         load = Load(settings, generator, checker, rate)
         stack.push_async_callback(team.close)
         await team.scale(workers)

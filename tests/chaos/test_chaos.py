@@ -9,6 +9,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from mmsent.posts import Post
+from mmsent.scoring import score_posts
+from mmsent.settings import Settings
+from mmsent.sources.replay import FilePost
+from tests.chaos.answers import judge_answers
 from tests.chaos.campaign import plan, run
 from tests.chaos.checker import Checker
 from tests.chaos.faults import FAULTS
@@ -166,6 +171,28 @@ def test_a_wrong_row_is_seen(change: dict[str, object], kind: str | None) -> Non
     assert [name for name in ("lost", "duplicated", "wrong") if getattr(found, name)] == (
         [kind] if kind else []
     )
+
+
+async def test_an_answer_unlike_that_of_a_run_without_faults_is_seen() -> None:
+    settings = Settings(engine="stub")
+    post = Post(post_id="p", source="chaos", created_at=START, lang="en", text="good sun")
+    (answer,) = [scored async for scored in score_posts([FilePost(post)], settings)]
+    assert answer.text is not None
+    opinion = answer.text.model_dump()
+    row = post.model_dump() | {
+        "deleted": False,
+        "text_opinion": opinion,
+        "image_opinion": None,
+        "fused": opinion,
+        "conflict": None,
+        "image_errors": [],
+    }
+    assert not await judge_answers([row], settings)
+    other = opinion | {"positive": opinion["positive"] - 0.01, "negative": opinion["negative"] + 0.01}
+    assert len((await judge_answers([row, row | {"text_opinion": other}], settings)).wrong) == 1
+    assert (await judge_answers([row | {"fused": None}], settings)).wrong
+    assert (await judge_answers([row | {"conflict": 0.5}], settings)).wrong
+    assert not await judge_answers([row | {"conflict": 0.5, "image_errors": ["timeout"]}], settings)
 
 
 def test_what_else_is_seen() -> None:

@@ -86,13 +86,16 @@ class Generator:
     """Posts with edits and deletes in any order, repeats, forgotten authors, and records that are no posts.
 
     A tenth of the posts has a picture, at `pictures[label]`. Every `created_at` lies within three minutes
-    from `start` on.
+    from `start` on. `stub`: some posts are such that the stub engine fails on them.
     """
 
-    def __init__(self, seed: int, start: datetime, pictures: Mapping[Label, str]) -> None:
+    def __init__(
+        self, seed: int, start: datetime, pictures: Mapping[Label, str], *, stub: bool = True
+    ) -> None:
         self._random = random.Random(seed)
         self._start = start
         self._pictures = pictures
+        self._stub = stub
         self._posts = 0
         self._strange = 0
         self._waiting: list[Sent] = []
@@ -182,20 +185,22 @@ class Generator:
         self._strange += 1
         name = f"strange/{self._strange}"
         post = {"op": "upsert", "post_id": name, "source": SOURCE, "created_at": self._start.isoformat()}
-        stage, value = self._random.choice(
-            [
-                ("decode", f"\xff{name}".encode("latin-1")),
-                ("decode", f'{{"op": "upsert", "post_id": "{name}'.encode()),
-                ("decode", b"[" * 5000 + name.encode()),
-                ("decode", f'{{"op": NaN, "name": "{name}"}}'.encode()),
-                ("validate", _json({"op": "upsert", "post_id": name})),
-                ("validate", _json([name])),
-                ("validate", _json(post | {"text": "a\0b"})),
-                ("validate", _json(post | {"version": 2**63})),
+        kinds = [
+            ("decode", f"\xff{name}".encode("latin-1")),
+            ("decode", f'{{"op": "upsert", "post_id": "{name}'.encode()),
+            ("decode", b"[" * 5000 + name.encode()),
+            ("decode", f'{{"op": NaN, "name": "{name}"}}'.encode()),
+            ("validate", _json({"op": "upsert", "post_id": name})),
+            ("validate", _json([name])),
+            ("validate", _json(post | {"text": "a\0b"})),
+            ("validate", _json(post | {"version": 2**63})),
+        ]
+        if self._stub:
+            kinds += [
                 ("score", _json(post | {"text": f"stub-poison {name}"})),
                 ("score", _json(post | {"text": f"stub-nan {name}"})),
             ]
-        )
+        stage, value = self._random.choice(kinds)
         return Sent(name.encode(), value, Bad(stage))
 
 
