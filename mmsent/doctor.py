@@ -237,16 +237,15 @@ async def _posts_on(settings: Settings) -> int:
 
 async def _redis(settings: Settings) -> str:
     feed = LiveFeed(settings)
-    where = settings.redis_url.rpartition("@")[2]
     try:
         await feed.ping()
     except LiveUnavailableError as error:
         raise SetupError(
-            f"none answers at {where}, so no live feed; name yours: MMSENT_REDIS_URL=redis://host:6379/0"
+            f"none answers at {feed.address}, so no live feed; name yours: MMSENT_REDIS_URL=redis://host:6379/0"
         ) from error
     finally:
         await feed.aclose()
-    return where
+    return feed.address
 
 
 def _port(name: str, host: str, port: int, how: str) -> Finding:

@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import redis.retry
 import structlog
@@ -28,6 +28,12 @@ THUMBNAIL = "mmsent:thumbnail:"  # + post_id: a JPEG
 WORKER = "mmsent:worker:"  # + id of the worker: JSON
 WORKERS = "mmsent:workers"  # a sorted set: ids of workers by the time of their last heartbeat
 HEARTBEAT_TTL_S = 30
+NO_URL = (
+    "MMSENT_REDIS_URL is not a Redis URL, e.g. redis://:password@host:6379/0; "
+    "in the password, write %2F for /, %3F for ?, %23 for #, %5B for [ and %5D for ]"
+)
+
+Client = TypeVar("Client", redis.Redis, Redis)
 
 log = structlog.get_logger(__name__)
 
@@ -41,15 +47,14 @@ class LiveFeed:
         self._closed_until = 0.0
         self._failing = False
         self.skipped = 0
-        try:
-            self._redis: Redis = Redis.from_url(
-                settings.redis_url,
-                socket_timeout=settings.live_timeout_s,
-                socket_connect_timeout=settings.live_timeout_s,
-                retry=Retry(NoBackoff(), 0),
-            )
-        except ValueError as error:
-            raise SettingsError(f"MMSENT_REDIS_URL: {error}") from error
+        self._redis = _client(Redis, settings.redis_url, settings.live_timeout_s, retry=Retry(NoBackoff(), 0))
+
+    @property
+    def address(self) -> str:
+        """Where Redis is, for people: `host:port/database`, or a socket's path."""
+        given = self._redis.connection_pool.connection_kwargs
+        place = f"{given.get('host', 'localhost')}:{given.get('port', 6379)}/{given.get('db', 0)}"
+        return str(given.get("path", place))
 
     async def publish(
         self, posts: Sequence[ScoredPost | ScoredDelete], thumbnails: Mapping[str, bytes]
@@ -78,15 +83,14 @@ class LiveFeed:
             async with asyncio.timeout(self._settings.live_timeout_s):
                 await self._redis.ping()
         except (RedisError, OSError, TimeoutError) as error:
-            said = str(error) or type(error).__name__
-            raise LiveUnavailableError(f"Redis does not answer (MMSENT_REDIS_URL): {said}") from error
+            raise _unavailable(error, self._redis) from None
 
     async def aclose(self) -> None:
         try:
             async with asyncio.timeout(self._settings.live_timeout_s):
                 await self._redis.aclose()
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("redis_not_closed_cleanly", error=str(error) or type(error).__name__)
+            log.warning("redis_not_closed_cleanly", error=_said(error, self._redis))
 
     async def _show(
         self, posts: Sequence[ScoredPost | ScoredDelete], thumbnails: Mapping[str, bytes]
@@ -124,7 +128,7 @@ class LiveFeed:
         except (RedisError, OSError, TimeoutError) as error:
             self._closed_until = self._clock() + self._settings.live_pause_s
             if not self._failing:
-                log.warning("live_feed_unavailable", error=str(error) or type(error).__name__)
+                log.warning("live_feed_unavailable", error=_said(error, self._redis))
             self._failing = True
             return False
         if self._failing:
@@ -145,16 +149,8 @@ class LiveReader:
     """Reads what workers say of themselves, waiting `timeout_s` for each answer; threads may share it."""
 
     def __init__(self, redis_url: str, timeout_s: float) -> None:
-        try:
-            self._redis = redis.Redis.from_url(
-                redis_url,
-                socket_timeout=timeout_s,
-                socket_connect_timeout=timeout_s,
-                retry=redis.retry.Retry(NoBackoff(), 0),
-                decode_responses=True,
-            )
-        except ValueError as error:
-            raise SettingsError(f"MMSENT_REDIS_URL: {error}") from error
+        retry = redis.retry.Retry(NoBackoff(), 0)
+        self._redis = _client(redis.Redis, redis_url, timeout_s, retry=retry, decode_responses=True)
 
     def workers(self) -> list[Heartbeat]:
         """Those whose heartbeat has not expired, by name.
@@ -166,11 +162,40 @@ class LiveReader:
             names = sorted(str(name) for name in self._redis.zrange(WORKERS, 0, -1))
             said = self._redis.mget([WORKER + name for name in names]) if names else []
         except (RedisError, OSError) as error:
-            raise LiveUnavailableError(f"Redis does not answer (MMSENT_REDIS_URL): {error}") from error
+            raise _unavailable(error, self._redis) from None
         return [_heartbeat(name, value) for name, value in zip(names, said, strict=True) if value]
 
     def close(self) -> None:
         self._redis.close()
+
+
+def _client(kind: type[Client], url: str, timeout_s: float, **options: Any) -> Client:
+    """A client of the Redis at `url`, which connects at the first use.
+
+    Raises:
+        SettingsError: not a Redis URL, or one whose password would be taken for something else, and shown.
+    """
+    login = url.partition("://")[2].rpartition("@")[0]
+    if not set(login).isdisjoint("/?#[]"):
+        raise SettingsError(NO_URL)
+    try:
+        client: Client = kind.from_url(
+            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, **options
+        )
+    except ValueError:  # its words may quote a password
+        raise SettingsError(NO_URL) from None
+    return client
+
+
+def _unavailable(error: Exception, client: redis.Redis | Redis) -> LiveUnavailableError:
+    return LiveUnavailableError(f"Redis does not answer (MMSENT_REDIS_URL): {_said(error, client)}")
+
+
+def _said(error: Exception, client: redis.Redis | Redis) -> str:
+    """The words of an error. A server quotes a command that it does not know, be it the one to log in."""
+    said = (str(error) or type(error).__name__).partition(", with args beginning")[0]
+    password = client.connection_pool.connection_kwargs.get("password")
+    return said.replace(password, "…") if password else said
 
 
 def _heartbeat(worker: str, value: str | bytes) -> Heartbeat:

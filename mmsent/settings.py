@@ -36,8 +36,12 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Field(default_factory=default_data_dir, description="folder of the one-machine stack")
-    database_url: str = Field("", description="SQLAlchemy URL; empty = SQLite at `<data-dir>/mmsent.db`")
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="live feed, thumbnails and heartbeats")
+    database_url: str = Field(
+        "", repr=False, description="SQLAlchemy URL; empty = SQLite at `<data-dir>/mmsent.db`"
+    )
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0", repr=False, description="live feed, thumbnails and heartbeats"
+    )
 
     kafka_bootstrap_servers: str = Field("127.0.0.1:29092", description="Kafka brokers, comma-separated")
     kafka_group_id: str = Field("mmsent", description="consumer group of the workers")
@@ -163,8 +167,10 @@ def _from_files(names: Iterable[str]) -> dict[str, str]:
         if file and not os.environ.get(f"MMSENT_{name.upper()}"):
             try:
                 found[name] = Path(file).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
+            except OSError as error:
                 raise SettingsError(f"{variable}={file!r} cannot be read: {error}") from error
+            except UnicodeDecodeError:  # its words would quote what may be a password
+                raise SettingsError(f"{variable}={file!r} cannot be read: it is no UTF-8 text") from None
     return found
 
 

@@ -26,7 +26,7 @@ def settings(tmp_path: Path) -> Settings:
         data_dir=tmp_path / "data",
         engine="stub",
         kafka_bootstrap_servers=f"127.0.0.1:{free_port()}",
-        redis_url=f"redis://127.0.0.1:{free_port()}/0",
+        redis_url=f"redis://127.0.0.1:{free_port()}/0?password=hunter2",
         health_port=0,
         dashboard_port=free_port(),
     )
@@ -47,6 +47,7 @@ def test_nothing_is_there(settings: Settings, tmp_path: Path, capsys: pytest.Cap
     assert "topics" not in found  # nobody to ask
     assert not found["redis"].ok
     assert not found["redis"].required
+    assert "hunter2" not in found["redis"].detail
     assert found["demo"].step == "mmsent demo"
     assert found["disk space"].ok
     assert found["worker port"].ok

@@ -2,16 +2,20 @@
 
 import asyncio
 import json
+import re
 import socket
 import threading
 import time
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from urllib.parse import unquote
 
 import pytest
 from fakeredis import TcpFakeServer
 from redis import Redis
+from structlog.testing import capture_logs
 
 from mmsent.errors import LiveUnavailableError, SettingsError
 from mmsent.live import FEED, THUMBNAIL, WORKER, WORKERS, Heartbeat, LiveFeed, LiveReader
@@ -173,8 +177,57 @@ async def test_a_silent_server_is_waited_for_once_then_left_alone() -> None:
     await server.wait_closed()
 
 
-def test_an_address_that_is_none() -> None:
-    with pytest.raises(SettingsError, match="MMSENT_REDIS_URL"):
-        LiveFeed(Settings(redis_url="http://localhost"))
-    with pytest.raises(SettingsError, match="MMSENT_REDIS_URL"):
-        LiveReader("http://localhost", timeout_s=1)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost",
+        "redis://:hunter2",
+        "redis://:hunter/2@localhost",
+        "redis://me:12/hunter2@localhost",  # 12 would be a port of the host `me`
+        "redis://:hunter#2@localhost",
+        "redis://:hunter?2@localhost",
+        "redis://:hunter[2]@localhost",
+        "redis://:hunter\u2100@localhost",  # unfolds to a/c
+    ],
+)
+def test_an_address_that_is_none(url: str) -> None:
+    for connect in (lambda: LiveFeed(Settings(redis_url=url)), lambda: LiveReader(url, timeout_s=1)):
+        with pytest.raises(SettingsError, match=r"MMSENT_REDIS_URL.*%2F for /") as caught:
+            connect()
+        assert "hunter" not in "".join(traceback.format_exception(caught.value)).replace(url, "")
+        assert not re.search("hunter|12", str(caught.value))
+
+
+QUOTED = (
+    "unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'me' '{start}"  # cut at 128 characters
+)
+
+
+@pytest.mark.parametrize("password", ["hun@ter:2%", "%2Fhunter%402%23%3F"])
+@pytest.mark.parametrize("answer", [QUOTED, "no, not {whole}!"])
+async def test_no_error_shows_a_password(password: str, answer: str) -> None:
+    """Not even of a server that quotes the login which it does not understand."""
+    plain = unquote(password)
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert plain.encode() in await reader.read(1000), "the password arrives as it is"
+        writer.write(f"-ERR {answer.format(start=plain[:4], whole=plain)}\r\n".encode())
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    url = f"redis://me:{password}@127.0.0.1:{server.sockets[0].getsockname()[1]}/3"
+    feed, reader = LiveFeed(Settings(redis_url=url, live_timeout_s=2)), LiveReader(url, timeout_s=2)
+    assert feed.address == url.rpartition("@")[2]
+    with capture_logs() as shown:
+        await feed.heartbeat("w1", {})
+    for ask in (feed.ping(), asyncio.to_thread(reader.workers)):
+        with pytest.raises(LiveUnavailableError, match="MMSENT_REDIS_URL") as caught:
+            await ask
+        shown.append({"error": "".join(traceback.format_exception(caught.value))})
+    assert len(shown) == 3
+    assert not any(plain[:4] in each["error"] for each in shown)
+    reader.close()
+    await feed.aclose()
+    server.close()
+    await server.wait_closed()

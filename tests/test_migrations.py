@@ -1,13 +1,16 @@
 """The schema: made, upgraded, checked, on SQLite and, where there is one, on PostgreSQL."""
 
+import re
 import sqlite3
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from alembic import command
@@ -16,7 +19,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, select, table, text
 
 from mmsent.errors import InputError, SettingsError, SetupError, StoreUnavailableError
-from mmsent.store import edits, schema
+from mmsent.store import edits, schema, tables
 from mmsent.store.tables import metadata, progress, topics
 from mmsent.store.writes import Store
 from mmsent.topics import TrackedTopic
@@ -203,10 +206,29 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
         schema.upgrade(f"sqlite:///{tmp_path}/text.db")
 
 
-@pytest.mark.parametrize("wrong", ["", "mmsent.db", "mysql://root@localhost/mmsent"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *("", "mmsent.db", "mysql://root:hunter2@localhost/mmsent"),
+        *(
+            "postgresql://me:hunter2",
+            "postgresql://me:hun@ter2@host/mmsent",
+            "postgresql://me:hun@ter:2@host",
+        ),
+        "postgresql://me:hun@ter?2@host/mmsent",
+    ],
+)
 def test_a_url_that_is_none_of_ours(wrong: str) -> None:
-    with pytest.raises(SettingsError):
+    with pytest.raises(SettingsError, match="MMSENT_DATABASE_URL") as caught:
         schema.upgrade(wrong)
+    assert not re.search("hun|ter", "".join(traceback.format_exception(caught.value)).replace(wrong, ""))
+
+
+@pytest.mark.parametrize("password", ["hun/ter#2", "hun%40ter", "50%", "h:u?n", "p[1]"])
+def test_passwords_may_hold_anything(password: str) -> None:
+    url = tables.driver_url(f"postgresql://me:{password}@host:1/mmsent", asynchronous=True)
+    assert (url.host, url.port, url.database) == ("host", 1, "mmsent")
+    assert url.password == unquote(password)
 
 
 def test_it_works_from_any_folder(tmp_path: Path) -> None:

@@ -37,6 +37,17 @@ def test_a_setting_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert Settings.load().database_url == "sqlite:///mine.db"
 
 
+def test_no_password_is_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    urls = {"database_url": "postgresql://u:hunter2@host/x", "redis_url": "redis://:hunter2@host"}
+    assert "hunter2" not in repr(Settings.load(**urls))
+    file = tmp_path / "redis_url"
+    file.write_bytes(b"redis://:hunter\xff2@host")
+    monkeypatch.setenv("MMSENT_REDIS_URL_FILE", str(file))
+    with pytest.raises(SettingsError) as caught:
+        Settings.load()
+    assert str(caught.value) == f"MMSENT_REDIS_URL_FILE={str(file)!r} cannot be read: it is no UTF-8 text"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "hint"),
     [

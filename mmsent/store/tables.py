@@ -226,12 +226,16 @@ def driver_url(database_url: str, *, asynchronous: bool) -> URL:
     """
     try:
         url = make_url(database_url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError):  # its words may quote a password
         raise SettingsError(
             "MMSENT_DATABASE_URL is not a database URL, e.g. postgresql://user@host/mmsent"
-        ) from error
+        ) from None
     backend = url.get_backend_name()
     if backend in {"postgresql", "postgres"}:
+        if database_url.count("@") > 1:  # the rest of the password would be taken for the host, and shown
+            raise SettingsError(
+                "MMSENT_DATABASE_URL has more than one @; in the password, write %40 for each"
+            )
         return url.set(drivername="postgresql+psycopg")
     if backend == "sqlite":
         return url.set(drivername="sqlite+aiosqlite" if asynchronous else "sqlite")
