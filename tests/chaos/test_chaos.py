@@ -44,10 +44,6 @@ def folder() -> Iterator[Path]:
         yield Path(path)
 
 
-@pytest.mark.skipif(
-    not os.environ.get("MMSENT_TEST_CHAOS"),
-    reason="needs some minutes of a quiet machine: set MMSENT_TEST_CHAOS=1, or run make chaos",
-)
 @pytest.mark.timeout(400)
 async def test_nothing_is_lost_and_nothing_counts_twice(folder: Path) -> None:
     try:
