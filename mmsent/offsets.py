@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from operator import itemgetter
 
 
 class OffsetTracker:
@@ -64,14 +65,19 @@ class _Clock:
 class StallWatch:
     """How long each partition has had lag without moving, not counting the time it was excused."""
 
-    def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
+    def __init__(self) -> None:
         self._clocks: dict[int, _Clock] = {}
 
-    def observe(self, partition: int, next_offset: int, *, lag: int, excused: bool, now: float) -> bool:
-        """Note where the partition stands; True once it has waited for the time-out or longer.
+    @property
+    def longest(self) -> tuple[int, float]:
+        """The partition that has waited longest, and for how many seconds; (−1, 0) if there is none."""
+        waits = ((partition, clock.waited_s) for partition, clock in self._clocks.items())
+        return max(waits, key=itemgetter(1), default=(-1, 0.0))
 
-        `now` is monotonic seconds. While `excused` (paused on purpose, database down) the clock stands still.
+    def observe(self, partition: int, next_offset: int, *, lag: int, excused: bool, now: float) -> None:
+        """Note where the partition stands; `now` is monotonic seconds.
+
+        While `excused` (paused on purpose, database down) the clock stands still.
         """
         clock = self._clocks.setdefault(partition, _Clock(next_offset, now))
         if next_offset != clock.next_offset or lag <= 0:
@@ -79,7 +85,6 @@ class StallWatch:
         elif not excused:
             clock.waited_s += now - clock.seen_at
         clock.seen_at = now
-        return clock.waited_s >= self._timeout_s
 
     def forget(self, partition: int) -> None:
         """The partition is someone else's now."""

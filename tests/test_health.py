@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mmsent.errors import LiveUnavailableError, SetupError, StoreUnavailableError
 from worker import health
-from worker.health import HealthServer, Heart, Movement
+from worker.health import HealthServer, Heart
 from worker.logs import Sparse
 from worker.metrics import Metrics, Reading
 
@@ -61,28 +61,9 @@ async def test_unhealthy_with_a_reason() -> None:
     async with asking({}, Metrics(), troubles) as session:
         async with session.get("/healthz") as answer:
             assert (answer.status, await answer.json()) == (200, {"healthy": True, "troubles": []})
-        troubles.append("records wait, and none was finished for 60 s")
+        troubles.append("partition 3 has records waiting and has not moved for 60 s")
         async with session.get("/healthz") as answer:
             assert (answer.status, await answer.json()) == (503, {"healthy": False, "troubles": troubles})
-
-
-def test_standing_still_is_noticed_before_the_watchdog_gives_up() -> None:
-    finished, lag, excused = [0], [5], [False]
-    movement = Movement(120, finished=lambda: finished[0], lag=lambda: lag[0], excused=lambda: excused[0])
-
-    def stalled_at(now: float) -> bool:
-        movement.look(now)
-        return movement.stalled
-
-    assert [stalled_at(now) for now in (0, 59, 60)] == [False, False, True]
-    finished[0] = 1
-    assert not stalled_at(61)
-    excused[0] = True  # the database is down: no fault of ours
-    assert not stalled_at(200)
-    excused[0] = False
-    assert [stalled_at(now) for now in (259, 260)] == [False, True]
-    lag[0] = 0
-    assert not stalled_at(300)
 
 
 STUCK = """

@@ -181,7 +181,7 @@ async def test_every_number_moves_and_is_explained(tmp_path: Path, monkeypatch: 
 
         assert watched.now["mmsent_build_info"] == {f"stub,stub@1,{__version__}": 1}
         unmoved = set(watched.now) - watched.moved() - {"mmsent_build_info"}
-        assert unmoved <= {"mmsent_commits_failed_total"}  # which has a test of its own
+        assert unmoved <= {"mmsent_commits_failed_total", "mmsent_lost_records_total"}  # which have their own
         assert set(watched.now) == documented()
 
 
@@ -270,3 +270,10 @@ async def test_commits_that_fail_are_counted(reason: str) -> None:
     async with bench.running():
         await bench.until_done()
     assert bench.count("mmsent_commits_failed_total", reason=reason) == 1
+
+
+async def test_records_that_are_lost_are_counted() -> None:
+    bench = Bench(MemoryKafka([b"a", *[None] * 5, b"b"]))
+    async with bench.running():
+        await bench.until_done()
+    assert bench.count("mmsent_lost_records_total") == 5

@@ -71,34 +71,42 @@ def test_never_past_an_unfinished_offset(offsets: list[int], data: st.DataObject
     assert tracker.unfinished == len(left)
 
 
-def test_lag_without_movement_stalls() -> None:
-    watch = StallWatch(10)
-    assert not watch.observe(0, 5, lag=1, excused=False, now=0)
-    assert not watch.observe(0, 5, lag=1, excused=False, now=9)
-    assert watch.observe(0, 5, lag=1, excused=False, now=10)
+def test_the_partition_that_has_waited_longest_is_named() -> None:
+    watch = StallWatch()
+    assert watch.longest == (-1, 0)
+    watch.observe(0, 5, lag=1, excused=False, now=0)
+    watch.observe(1, 5, lag=1, excused=False, now=2)
+    for partition in (0, 1):
+        watch.observe(partition, 5, lag=1, excused=False, now=10)
+    assert watch.longest == (0, 10)
+    watch.observe(0, 6, lag=1, excused=False, now=11)
+    assert watch.longest == (1, 8)
+
+
+def waited(watch: StallWatch, next_offset: int, now: float, *, lag: int = 1, excused: bool = False) -> float:
+    watch.observe(0, next_offset, lag=lag, excused=excused, now=now)
+    return watch.longest[1]
 
 
 def test_movement_and_no_lag_restart_the_clock() -> None:
-    watch = StallWatch(10)
-    watch.observe(0, 5, lag=1, excused=False, now=0)
-    watch.observe(0, 6, lag=1, excused=False, now=9)
-    assert not watch.observe(0, 6, lag=1, excused=False, now=18)
-    watch.observe(0, 6, lag=0, excused=False, now=18.5)
-    assert not watch.observe(0, 6, lag=3, excused=False, now=28)
-    assert watch.observe(0, 6, lag=3, excused=False, now=29)
+    watch = StallWatch()
+    assert waited(watch, 5, 0) == 0
+    assert waited(watch, 6, 9) == 0
+    assert waited(watch, 6, 18) == 9
+    assert waited(watch, 6, 18.5, lag=0) == 0
+    assert waited(watch, 6, 28, lag=3) == 9.5
 
 
 def test_the_clock_stands_still_while_excused() -> None:
-    watch = StallWatch(10)
-    watch.observe(0, 5, lag=1, excused=False, now=0)
-    watch.observe(0, 5, lag=1, excused=False, now=6)
-    assert not watch.observe(0, 5, lag=1, excused=True, now=1000)
-    assert not watch.observe(0, 5, lag=1, excused=False, now=1003)
-    assert watch.observe(0, 5, lag=1, excused=False, now=1004)
+    watch = StallWatch()
+    waited(watch, 5, 0)
+    assert waited(watch, 5, 6) == 6
+    assert waited(watch, 5, 1000, excused=True) == 6
+    assert waited(watch, 5, 1004) == 10
 
 
 def test_a_forgotten_partition_starts_afresh() -> None:
-    watch = StallWatch(10)
-    watch.observe(0, 5, lag=1, excused=False, now=0)
+    watch = StallWatch()
+    waited(watch, 5, 0)
     watch.forget(0)
-    assert not watch.observe(0, 5, lag=1, excused=False, now=50)
+    assert waited(watch, 5, 50) == 0

@@ -30,7 +30,7 @@ from mmsent.settings import Settings
 from mmsent.store.tables import outbox
 from mmsent.store.writes import Store
 from worker.consumer import Worker
-from worker.health import HealthServer, Heart, Movement, leave_if_stuck
+from worker.health import HealthServer, Heart, leave_if_stuck
 from worker.intake import Intake, TrackedTopics
 from worker.logs import configure_logging, say_why
 from worker.metrics import Metrics, Reading
@@ -55,14 +55,11 @@ class Vitals:
     model: bool = False
     worker: Worker | None = None
     heart: Heart | None = None
-    movement: Movement | None = None
     failure: str = ""  # why the worker leaves
 
     def troubles(self) -> list[str]:
-        troubles = [self.failure] if self.failure else []
-        if self.movement is not None and self.movement.stalled:
-            troubles.append(f"records wait, and none was finished for {self.movement.patience_s:g} s")
-        return troubles
+        standing = self.worker.trouble if self.worker else ""
+        return [trouble for trouble in (self.failure, standing) if trouble]
 
     def checks(self) -> dict[str, bool]:
         worker, heart = self.worker, self.heart
@@ -175,16 +172,10 @@ async def serve(settings: Settings, serving: Serving) -> None:
             worker_id, outbox=lambda: count_outbox(store), live=live, state=vitals.state, now=now
         )
         stack.push_async_callback(heart.stop)
-        movement = vitals.movement = Movement(
-            settings.stall_timeout_s,
-            finished=lambda: metrics.finished,
-            lag=lambda: metrics.lag_seen,
-            excused=lambda: not vitals.checks()["database"],
-        )
         metrics.read(*readings(worker, heart, batcher, live, detector))
         try:
             await worker.run(
-                *(serving.stop.wait, detector.run, topics.follow, heart.run, movement.run),
+                *(serving.stop.wait, detector.run, topics.follow, heart.run),
                 last=detector.flush,
             )
         except MmsentError as error:

@@ -36,6 +36,7 @@ REVOKE_SHARE = 0.7  # of the rebalance time-out, for finishing what is in hand
 DRAIN_SHARE = 0.6  # of the drain time-out, for the same; the rest is for saying goodbye
 LAST_SHARE = 0.2  # of it, for the last alerts
 ENGINE_FAILURES = 100  # posts in a row that the engine fails on, after which it is the engine
+TROUBLE_SHARE = 0.5  # of the stall time-out: unhealthy for so long before the watchdog ends the worker
 NO_PARTITION = -1  # what the watchdog calls having no assignment
 
 log = structlog.get_logger(__name__)
@@ -108,7 +109,7 @@ class Worker:
             now=now,
             max_rows=settings.write_max_rows,
         )
-        self._watch = StallWatch(settings.stall_timeout_s)
+        self._watch = StallWatch()
         self._ends: dict[int, int] = {}
         self._assigned = False
         self._holding = False  # everything is paused on purpose
@@ -138,6 +139,11 @@ class Worker:
     @property
     def assignment(self) -> list[int]:
         return [partition.number for partition in self._partitions]
+
+    @property
+    def trouble(self) -> str:
+        """What has stood still, without excuse, for half the time after which the watchdog ends us, or ''."""
+        return self._stands_still(self._settings.stall_timeout_s * TROUBLE_SHARE)
 
     async def end_offsets(self) -> dict[int, int]:
         """The broker's end of every partition of `posts`; raises BrokerUnavailableError."""
@@ -254,12 +260,20 @@ class Worker:
     def _take(self, partition: Partition, record: Record) -> None:
         tracker = partition.tracker
         assert tracker is not None  # noqa: S101  # only what has one is adopted
-        if record.offset > tracker.end + 1:  # a transaction's marker takes one offset; more is retention
-            log.warning("offsets_missing", partition=partition.number, first=tracker.end, next=record.offset)
+        self._note_gap(partition.number, tracker.end, record.offset)
         tracker.start(record.offset)
         task = asyncio.create_task(self._process(partition, record))
         partition.tasks.add(task)
         task.add_done_callback(partition.tasks.discard)
+
+    def _note_gap(self, partition: int, first: int, after: int) -> None:
+        """Say what we came too late for: offsets from `first` up to `after` bring no record.
+
+        One alone is the marker that ends a transaction; more were deleted from Kafka.
+        """
+        if after > first + 1:
+            self._metrics.lost.inc(after - first)
+            log.error("records_lost", partition=partition, first=first, next=after, count=after - first)
 
     def _start_over(self, record: Record) -> Partition:
         """The broker gave an offset again: the topic was made anew, so what we know of it is void."""
@@ -346,23 +360,24 @@ class Worker:
             self._check(asyncio.get_running_loop().time())
 
     async def _skip_gaps(self) -> None:
-        """The end of a transaction takes an offset that brings no record: only the position tells."""
+        """Offsets at a partition's end may bring no record, ever: only the position tells."""
         for partition in self._partitions:
             if partition.adopted and partition.tracker and not partition.in_hand and self._lag(partition):
                 position = await self._consumer.position(partition.number)
                 if self._partitions.owns(partition) and not self._stopping.is_set():
+                    self._note_gap(partition.number, partition.tracker.end, position)
                     partition.tracker.reach(position)
 
     def _check(self, now: float) -> None:
-        if self._watch.observe(NO_PARTITION, 0, lag=not self._assigned, excused=False, now=now):
-            self._give_up("has had no assignment")
+        self._watch.observe(NO_PARTITION, 0, lag=not self._assigned, excused=False, now=now)
         for partition in self._partitions:
             lag = self._lag(partition)
             self._metrics.lag.labels(str(partition.number)).set(lag)
             next_offset = partition.tracker.next_offset if partition.tracker else -1
             excused = self._writer.database_down or self._paused_on_purpose(partition)
-            if self._watch.observe(partition.number, next_offset, lag=lag, excused=excused, now=now):
-                self._give_up(f"has {lag} records waiting in partition {partition.number} that has not moved")
+            self._watch.observe(partition.number, next_offset, lag=lag, excused=excused, now=now)
+        if trouble := self._stands_still(self._settings.stall_timeout_s):
+            raise MmsentError(f"{trouble} (MMSENT_STALL_TIMEOUT_S); the worker leaves, to be started again")
         if self._engine_failures() >= ENGINE_FAILURES:
             raise EngineError(f"the engine failed on {ENGINE_FAILURES} posts in a row; see the log above")
 
@@ -375,11 +390,13 @@ class Worker:
         """The others take all the room there is; this one's turn will come."""
         return partition.adopted and not partition.in_hand and self._full
 
-    def _give_up(self, what: str) -> None:
-        raise MmsentError(
-            f"the worker {what} for {self._settings.stall_timeout_s:g} s (MMSENT_STALL_TIMEOUT_S); "
-            "it leaves, to be started again"
-        )
+    def _stands_still(self, patience_s: float) -> str:
+        number, waited_s = self._watch.longest
+        if waited_s < patience_s:
+            return ""
+        if number == NO_PARTITION:
+            return f"the worker has had no assignment for {waited_s:.0f} s"
+        return f"partition {number} has records waiting and has not moved for {waited_s:.0f} s"
 
 
 def _raise_first(tasks: Collection[asyncio.Task[Any]]) -> None:

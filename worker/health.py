@@ -10,11 +10,9 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from mmsent.errors import SetupError, UnavailableError
-from mmsent.offsets import StallWatch
 
 BEAT_S = 5.0
 LAST_WAIT_S = 1.0  # for a database that does not answer, when we leave
-STALL_SHARE = 0.5  # of the stall time-out: unhealthy for so long before the watchdog ends the worker
 
 
 class HealthServer:
@@ -156,40 +154,6 @@ class Heart:
             self._question.cancel()
             await asyncio.wait([self._question], timeout=LAST_WAIT_S)
         await self._live.farewell(self._worker_id)
-
-
-class Movement:
-    """Whether anything gets finished while records wait: seen earlier than the watchdog gives up.
-
-    The watchdog looks at each partition; here the worker counts as a whole. `excused` says when standing
-    still is right.
-    """
-
-    def __init__(
-        self,
-        stall_timeout_s: float,
-        *,
-        finished: Callable[[], int],
-        lag: Callable[[], int],
-        excused: Callable[[], bool],
-    ) -> None:
-        self.patience_s = stall_timeout_s * STALL_SHARE
-        self._watch = StallWatch(self.patience_s)
-        self._finished = finished
-        self._lag = lag
-        self._excused = excused
-        self.stalled = False
-
-    def look(self, now: float) -> None:
-        """Look again; `now` is monotonic seconds."""
-        self.stalled = self._watch.observe(
-            0, self._finished(), lag=self._lag(), excused=self._excused(), now=now
-        )
-
-    async def run(self) -> NoReturn:
-        while True:
-            self.look(asyncio.get_running_loop().time())
-            await asyncio.sleep(min(BEAT_S, self.patience_s / 4))
 
 
 async def leave_if_stuck(timeout_s: float) -> NoReturn:

@@ -78,6 +78,9 @@ class Metrics:
         self.broker_retries = Counter(
             "mmsent_broker_retries", "Batches put off: Kafka down", registry=registry
         )
+        self.lost = Counter(
+            "mmsent_lost_records", "Records that left Kafka before they were read", registry=registry
+        )
         self.rebalances = Counter("mmsent_rebalances", "Assignments received", registry=registry)
         self.commits_failed = Counter(
             "mmsent_commits_failed", "Commits refused or without answer", ["reason"], registry=registry
@@ -103,14 +106,9 @@ class Metrics:
                 counter.labels(label)
 
     @property
-    def finished(self) -> int:
-        """Records finished since the start, whatever became of them."""
-        return _total(self.posts, "_total")
-
-    @property
     def lag_seen(self) -> int:
         """Records of our partitions not finished yet, when the watchdog last looked."""
-        return _total(self.lag, "")
+        return int(sum(sample.value for family in self.lag.collect() for sample in family.samples))
 
     def stage_took(self, stage: str, seconds: float) -> None:
         self.stage.labels(stage).observe(seconds)
@@ -157,8 +155,3 @@ class _Readings(Collector):
     def collect(self) -> Iterator[Metric]:
         for reading in self._readings:
             yield reading.metric()
-
-
-def _total(metric: Counter | Gauge, suffix: str) -> int:
-    samples = (sample for family in metric.collect() for sample in family.samples)
-    return int(sum(sample.value for sample in samples if sample.name.endswith(suffix)))

@@ -21,12 +21,11 @@ class Partition:
     tracker: OffsetTracker | None = None  # None until its position is known
     adopted: bool = False  # its progress in the database starts at our position
     stored: int = -1  # next_offset in the database
-    committed: int = -1  # next_offset at the broker
+    committed: int = -1  # next_offset that we have committed; the first time too, lest a loss there go unseen
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def located(self, position: int) -> None:
         self.tracker = OffsetTracker(position)
-        self.committed = position
 
     @property
     def in_hand(self) -> int:
