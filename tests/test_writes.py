@@ -4,17 +4,17 @@ import asyncio
 import itertools
 import os
 import random
-import socket
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import select, true
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mmsent.errors import SetupError, StoreDataError, StoreUnavailableError
 from mmsent.posts import (
@@ -31,7 +31,6 @@ from mmsent.posts import (
 from mmsent.store import rows, schema, writes
 from mmsent.store.tables import (
     COUNTED,
-    alerts,
     forgotten_authors,
     metadata,
     outbox,
@@ -45,17 +44,23 @@ from tests.services import servers
 
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-COUNTS = ("posts", "positive", "neutral", "negative", "unscored", "flagged", "with_image")
+MOST_BATCHES = 6
+Delivered = tuple[list[Item], list[list[Item]]]  # the messages, and the batches that they come in
 T = TypeVar("T")
 
 
 @dataclass
 class Database:
-    """A database with our schema, and a loop to run coroutines in."""
+    """A database with our schema, and a loop to run coroutines in; each store has a connection of its own."""
 
     url: str
     store: Store
     runner: asyncio.Runner
+    others: Sequence[Store] = ()
+
+    @property
+    def stores(self) -> list[Store]:
+        return [self.store, *self.others]
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(coroutine)
@@ -94,10 +99,13 @@ def migrated_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 @pytest.fixture(scope="module")
 def opened(migrated_url: str) -> Iterator[Database]:
     with asyncio.Runner() as runner:
-        store = Store(migrated_url)
-        runner.run(store.open())
-        yield Database(migrated_url, store, runner)
-        runner.run(store.close())
+        workers = 2 if migrated_url.startswith("sqlite") else 4  # SQLite lets one write, the others sleep
+        stores = [Store(migrated_url) for _ in range(workers)]
+        for store in stores:
+            runner.run(store.open())
+        yield Database(migrated_url, stores[0], runner, stores[1:])
+        for store in stores:
+            runner.run(store.close())
 
 
 @pytest.fixture
@@ -320,12 +328,12 @@ def messages(draw: st.DrawFn) -> list[Item]:
 
 
 @st.composite
-def deliveries(draw: st.DrawFn) -> tuple[list[Item], list[list[Item]]]:
+def deliveries(draw: st.DrawFn) -> Delivered:
     """Messages, and batches that hold each of them at least once, in any order."""
     sent = draw(messages())
     again = draw(st.lists(st.sampled_from(sent), max_size=6))
     order = draw(st.permutations(sent + again))
-    cuts = sorted(draw(st.sets(st.integers(1, len(order)), max_size=5)))
+    cuts = sorted(draw(st.sets(st.integers(1, len(order)), max_size=MOST_BATCHES - 1)))
     return sent, [order[start:end] for start, end in itertools.pairwise([0, *cuts, len(order)])]
 
 
@@ -338,7 +346,7 @@ PATIENT = settings(
 
 @PATIENT
 @given(delivery=deliveries())
-def test_every_order_ends_the_same(opened: Database, delivery: tuple[list[Item], list[list[Item]]]) -> None:
+def test_every_order_ends_the_same(opened: Database, delivery: Delivered) -> None:
     sent, batches = delivery
     opened.empty()
     for batch in batches:
@@ -346,26 +354,82 @@ def test_every_order_ends_the_same(opened: Database, delivery: tuple[list[Item],
     check_end(opened, sent)
 
 
+def write_at_once(database: Database, delivery: Delivered) -> None:
+    """Workers, over a connection each, begin with another batch each; together they write all of them."""
+    sent, batches = delivery
+    share = MOST_BATCHES - len(database.stores) + 1
+    database.empty()
+
+    async def work(store: Store, first: int) -> None:
+        for place in range(first, first + share):
+            await store.write(batches[place % len(batches)], {}, NOW)
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(work(store, first) for first, store in enumerate(database.stores)))
+
+    database.run(all_of_them())
+    check_end(database, sent)
+
+
 @PATIENT
-@given(left=deliveries(), cut=st.integers(0, 8))
-def test_two_workers_at_once_end_the_same(
-    opened: Database, left: tuple[list[Item], list[list[Item]]], cut: int
+@given(delivery=deliveries())
+def test_workers_at_once_end_the_same(opened: Database, delivery: Delivered) -> None:
+    write_at_once(opened, delivery)
+
+
+# What the write cannot do without: each is taken away, and the property just tested must then break.
+
+
+def without_the_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever comes last wins."""
+    monkeypatch.setattr(writes, "_is_newer", lambda _: true())
+
+
+def without_previous_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each version of a post counts as if it were the first."""
+    monkeypatch.setattr(writes, "_values_before", dict)
+
+
+def with_previous_values_read_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a statement of their own, as one would first write it: another worker can come in between."""
+    upsert = writes._upsert_posts
+
+    async def read_then_upsert(
+        connection: AsyncConnection, candidates: Collection[rows.Candidate]
+    ) -> dict[str, rows.Row]:
+        ids = [each.post_id for each in candidates]
+        found = await connection.execute(select(posts).where(posts.c.post_id.in_(ids)))
+        before = {row["post_id"]: row for row in found.mappings()}
+        changed = await upsert(connection, candidates)
+        return {
+            post_id: {**row, **{f"previous_{name}": before.get(post_id, {}).get(name) for name in COUNTED}}
+            for post_id, row in changed.items()
+        }
+
+    monkeypatch.setattr(writes, "_upsert_posts", read_then_upsert)
+
+
+@pytest.mark.parametrize(
+    "take_away", [without_the_guard, without_previous_values, with_previous_values_read_before]
+)
+def test_the_property_breaks(
+    opened: Database, monkeypatch: pytest.MonkeyPatch, take_away: Callable[[pytest.MonkeyPatch], None]
 ) -> None:
-    """Both get batches of the same messages, some of them twice."""
-    sent, batches = left
-    opened.empty()
+    if take_away is with_previous_values_read_before and opened.url.startswith("sqlite"):
+        pytest.skip("on SQLite nobody can come in between")
+    take_away(monkeypatch)
+    broken = False
 
-    async def work(store: Store, share: list[list[Item]]) -> None:
-        for batch in share:
-            await store.write(batch, {}, NOW)
+    @settings(PATIENT, phases=[Phase.generate], database=None, max_examples=500)
+    @given(delivery=deliveries())
+    def look_for_it(delivery: Delivered) -> None:
+        write_at_once(opened, delivery)
 
-    async def both() -> None:
-        other = Store(opened.url)
-        await asyncio.gather(work(opened.store, batches[cut:] or batches), work(other, batches[: cut + 2]))
-        await other.close()
-
-    opened.run(both())
-    check_end(opened, sent)
+    try:
+        look_for_it()
+    except* AssertionError:  # alone, or in the group of a race that another try did not lose
+        broken = True
+    assert broken
 
 
 def test_the_recount_sees_a_wrong_rollup(database: Database) -> None:
@@ -513,12 +577,10 @@ def test_workers_with_the_same_posts_at_once(database: Database) -> None:
                 batch.append(forget(f"author {version + seed}", -1))
             await store.write(batch, {seed: version}, NOW)
 
-    async def both() -> None:
-        other = Store(database.url)
-        await asyncio.gather(work(database.store, 0), work(other, 1))
-        await other.close()
+    async def all_of_them() -> None:
+        await asyncio.gather(*(work(store, seed) for seed, store in enumerate(database.stores)))
 
-    database.run(both())
+    database.run(all_of_them())
     assert database.rows(rollups) == recount(database.rows(posts))
 
 
@@ -646,48 +708,6 @@ def test_a_locked_sqlite_file_is_retriable(database: Database) -> None:
         await impatient.close()
 
     database.run(blocked())
-
-
-def test_a_server_that_is_down_is_retriable() -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        port = closed.getsockname()[1]
-
-    async def write() -> None:
-        store = Store(f"postgresql://nobody@127.0.0.1:{port}/none")
-        for call in (store.open(), store.ping(), store.write([row()], {}, NOW)):
-            with pytest.raises(StoreUnavailableError, match="does not answer"):
-                await call
-        await store.close()
-
-    asyncio.run(write())
-
-
-def test_a_connection_that_is_killed_is_retriable(database: Database) -> None:
-    if database.url.startswith("sqlite"):
-        pytest.skip("SQLite has no server")
-
-    async def terminate(process: int) -> None:
-        async with other.transaction() as connection:
-            await connection.execute(text("SELECT pg_terminate_backend(:id)"), {"id": process})
-
-    async def killed() -> None:
-        with pytest.raises(StoreUnavailableError):  # noqa: PT012  # the error comes inside the transaction
-            async with database.store.transaction() as connection:
-                await terminate(await connection.scalar(text("SELECT pg_backend_pid()")))
-                await connection.execute(alerts.select())
-        async with database.store.transaction() as connection:
-            idle = await connection.scalar(text("SELECT pg_backend_pid()"))
-        await terminate(idle)
-        await database.store.write([row()], {}, NOW)  # the pool finds out by itself
-        with pytest.raises(StoreUnavailableError, match="timeout"):  # noqa: PT012  # likewise
-            async with other.transaction() as connection:
-                await connection.execute(text("SET LOCAL statement_timeout = 50"))
-                await connection.execute(text("SELECT pg_sleep(5)"))
-        await other.close()
-
-    other = Store(database.url)
-    database.run(killed())
 
 
 async def test_opening_what_is_not_ready_says_what_to_run(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The database as a whole: opening it, its errors as ours, its schema's revision and upgrade."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -10,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, Table, create_engine, text
+from sqlalchemy import Connection, Engine, ExceptionContext, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError, DataError, DBAPIError, IntegrityError, StatementError
@@ -24,6 +25,7 @@ UPGRADE_LOCK = 0x6D6D_7365_6E74  # key of PostgreSQL's advisory lock: "mmsent"
 # SQLSTATE classes (PostgreSQL, appendix A) that the values themselves bring about:
 # 22 data exception, 23 integrity violation, 54 program limit exceeded
 DATA_CLASSES = {"22", "23", "54"}
+READ_ONLY = "25006"  # SQLSTATE of a write on a server that only reads
 # A silent server ends a statement or a connection attempt within these.
 POSTGRESQL_OPTIONS = "-c timezone=UTC -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s"
 POSTGRESQL_PATIENCE = {"connect_timeout": 5, "tcp_user_timeout": 30_000}
@@ -38,6 +40,7 @@ def open_engine(database_url: str) -> Engine:
     url = driver_url(database_url, asynchronous=False)
     engine = create_engine(url, **_options(url))
     prepare_sqlite(engine)
+    _leave_read_only_servers(engine)
     return engine
 
 
@@ -46,7 +49,17 @@ def open_async_engine(database_url: str) -> AsyncEngine:
     url = driver_url(database_url, asynchronous=True)
     engine = create_async_engine(url, **_options(url))
     prepare_sqlite(engine)
+    _leave_read_only_servers(engine.sync_engine)
     return engine
+
+
+def _leave_read_only_servers(engine: Engine) -> None:
+    """Connect anew after a refused write: since a failover, the address may lead to another server."""
+
+    @event.listens_for(engine, "handle_error")
+    def _on_error(context: ExceptionContext) -> None:
+        if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+            context.is_disconnect = True
 
 
 def _options(url: URL) -> dict[str, Any]:
@@ -93,8 +106,8 @@ def _translated(error: StatementError) -> MmsentError:
     if not isinstance(error, DBAPIError):  # raised while a value was bound
         return StoreDataError(f"the database cannot hold this value: {said}")
     if error.connection_invalidated:
-        return StoreUnavailableError(f"the database closed the connection: {said}")
-    if type(error) is DatabaseError:
+        return StoreUnavailableError(f"the connection to the database is lost: {said}")
+    if isinstance(error.orig, sqlite3.DatabaseError) and type(error) is DatabaseError:
         return SetupError(f"the database file cannot be used: {said}; restore it or choose another")
     sqlstate = getattr(error.orig, "sqlstate", None) or ""
     if isinstance(error, DataError | IntegrityError) or sqlstate[:2] in DATA_CLASSES:

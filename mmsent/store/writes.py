@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import bindparam, delete, select, text, tuple_, update
+from sqlalchemy import ColumnElement, bindparam, delete, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mmsent.errors import SetupError
@@ -270,17 +270,26 @@ async def _upsert_posts(connection: AsyncConnection, candidates: Collection[Cand
         return {}
     statement = insert_into(connection, posts)
     new = statement.excluded
-    before = {f"previous_{name}": posts.c[name] for name in COUNTED}
     upsert = statement.on_conflict_do_update(
         index_elements=[posts.c.post_id],
-        set_={name: new[name] for name in CONTENT} | before,
-        where=tuple_(posts.c.version, posts.c.deleted) < tuple_(new.version, new.deleted),
+        set_={name: new[name] for name in CONTENT} | _values_before(),
+        where=_is_newer(new),
     ).returning(
         *(posts.c[name] for name in ("post_id", "version", "deleted", "created_at", "conflict")),
-        *(posts.c[name] for name in [*COUNTED, *before]),
+        *(posts.c[prefix + name] for name in COUNTED for prefix in ("", "previous_")),
     )
     result = await connection.execute(upsert, [candidate.values for candidate in candidates])
     return {row["post_id"]: dict(row) for row in result.mappings()}
+
+
+def _is_newer(new: Any) -> ColumnElement[bool]:
+    """The guard: what comes late, or again, changes nothing."""
+    return tuple_(posts.c.version, posts.c.deleted) < tuple_(new.version, new.deleted)
+
+
+def _values_before() -> dict[str, ColumnElement[Any]]:
+    """The previous values: read in the statement that overwrites them, so nobody comes in between."""
+    return {f"previous_{name}": posts.c[name] for name in COUNTED}
 
 
 async def _change_rollups(connection: AsyncConnection, changes: Sequence[dict[str, Any]]) -> None:
