@@ -9,7 +9,7 @@ from mmsent.settings import Settings
 from mmsent.sources.replay import FilePost
 from tests.chaos.judgement import Findings, Row
 
-TOLERANCE = 1e-6  # of a probability: the same weights over the same post, in whatever batch
+TOLERANCE = 1e-3  # of a probability: what neighbours in a batch may change, see mmsent.engine.base.Engine
 
 
 async def judge_answers(rows: Iterable[Row], settings: Settings) -> Findings:
