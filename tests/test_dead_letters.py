@@ -1,21 +1,32 @@
-"""Dead letters: what the worker writes, and what `mmsent dead` reads, shows and puts back."""
+"""Dead letters: what the worker writes, and what `mmsent dead` reads, shows and puts back.
+
+On the embedded broker, and on a real Kafka.
+"""
 
 import asyncio
 import json
+import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mmsent import cli
-from mmsent.broker import MAX_MESSAGE_BYTES, Message, Publisher, Record, TopicReader
+from mmsent.broker import MAX_MESSAGE_BYTES, Message, Publisher, Record, TopicName, create_topics
 from mmsent.dead_letters import REPLAY_OF, DeadLetter, replay
 from mmsent.embedded.record import DemoRecord, claimed, write_record
 from mmsent.embedded.servers import free_port, local_kafka
+from mmsent.errors import BrokerUnavailableError
 from mmsent.settings import Settings
+from mmsent.store.schema import upgrade
+from mmsent.store.writes import Store
+from tests.test_worker import everything_on
+from tests.test_writer import Outside, writer_of
 from worker.dead_letters import Failure, dead_letter
+from worker.partitions import Finished, Partitions
 
 JUNK = b'{"text": "\x1b[2J\xff evil"'
 FAILURE = Failure("decode", "InvalidMessageError", "not JSON: expected `,` \x1b[31m")
@@ -78,20 +89,17 @@ class Dead:
         self.run = run
         self.settings = settings
 
-    def publish(self, topic: str, *messages: Message) -> None:
+    def publish(self, topic: TopicName, *messages: Message) -> None:
         async def send() -> None:
             async with Publisher(self.settings) as publisher:
-                for message in messages:  # one by one: the order across this broker's partitions is kept
-                    await publisher.send_all(topic, [message])
+                for message in messages:  # one by one: the order across partitions is kept
+                    await publisher.send_all(self.settings.topic(topic), [message])
 
         asyncio.run(send())
 
-    def on(self, topic: str) -> list[Record]:
-        async def read() -> list[Record]:
-            async with TopicReader(self.settings, topic, from_beginning=True) as reader:
-                return [each async for each in reader.until_now()]
-
-        return sorted(asyncio.run(read()), key=lambda each: each.timestamp_ms)
+    def on(self, topic: TopicName) -> list[Record]:
+        read = asyncio.run(everything_on(self.settings, self.settings.topic(topic)))
+        return sorted(read, key=lambda each: each.timestamp_ms)
 
     def listed(self, *options: object) -> list[dict[str, object]]:
         done = self.run("list", "--json", *options)
@@ -116,11 +124,26 @@ def run(
     return command
 
 
+@pytest.fixture(params=["embedded", "real"])
+def dead(request: pytest.FixtureRequest) -> Dead:
+    made: Dead = request.getfixturevalue(request.param)
+    return made
+
+
 @pytest.fixture
-def dead(run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> Iterator[Dead]:
+def embedded(run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> Iterator[Dead]:
     with local_kafka() as kafka:
         monkeypatch.setenv("MMSENT_KAFKA_BOOTSTRAP_SERVERS", kafka)
-        yield Dead(run, Settings.load(kafka_bootstrap_servers=kafka))
+        yield Dead(run, Settings.load())
+
+
+@pytest.fixture
+def real(run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, kafka_url: str) -> Dead:
+    monkeypatch.setenv("MMSENT_KAFKA_BOOTSTRAP_SERVERS", kafka_url)
+    monkeypatch.setenv("MMSENT_TOPIC_PREFIX", f"test-{secrets.token_hex(4)}.")
+    settings = Settings.load()
+    asyncio.run(create_topics(settings))
+    return Dead(run, settings)
 
 
 def names(listed: Sequence[dict[str, object]]) -> list[str]:
@@ -187,6 +210,91 @@ def test_records_go_back_as_they_came_and_may_die_again(dead: Dead) -> None:
     assert len(dead.on("posts")) == 4
 
 
+def test_whatever_died_is_kept_as_it_was(dead: Dead) -> None:
+    died = [
+        record(1, b"\xff" * (1024 * 1024 - 500), key=b"largest"),  # as Kafka takes by default, framing aside
+        record(2, None),
+        record(3, key=None),
+        record(4, b"", key=b"", headers=(("trace", b"\x00\xff"), ("trace", b""))),
+    ]
+    dead.publish("posts.dead", *(dead_letter(each, FAILURE) for each in died))
+    letters = sorted(dead.on("posts.dead"), key=lambda each: dict(each.headers)["mmsent.error.offset"])
+    for letter, came in zip(letters, died, strict=True):
+        assert (letter.key, letter.value) == (came.key, came.value)
+        assert letter.headers[: len(came.headers)] == came.headers
+        assert dict(letter.headers[len(came.headers) :]) == {
+            "mmsent.error.stage": b"decode",
+            "mmsent.error.class": b"InvalidMessageError",
+            "mmsent.error.message": FAILURE.message.encode(),
+            "mmsent.error.topic": b"posts",
+            "mmsent.error.partition": b"3",
+            "mmsent.error.offset": b"%d" % came.offset,
+            "mmsent.error.timestamp_ms": b"1700000000000",
+            "__connect.errors.topic": b"posts",
+            "__connect.errors.partition": b"3",
+            "__connect.errors.offset": b"%d" % came.offset,
+            "__connect.errors.connector.name": b"mmsent",
+            "__connect.errors.stage": b"decode",
+            "__connect.errors.class.name": b"mmsent.posts",
+            "__connect.errors.exception.class.name": b"InvalidMessageError",
+            "__connect.errors.exception.message": FAILURE.message.encode(),
+        }
+
+    listed = {each["offset"]: each["value_bytes"] for each in dead.listed()}
+    assert listed == {each.offset: len(each.value or b"") for each in died}
+    for each in died:
+        assert dead.run("show", f"3:{each.offset}", "--raw").raw == (each.value or b"")
+    assert dead.run("replay", "--all").code == 0
+    back = {dict(each.headers)[REPLAY_OF]: each for each in dead.on("posts")}
+    assert {name: (each.key, each.value, each.headers[:-1]) for name, each in back.items()} == {
+        f"posts/3/{each.offset}".encode(): (each.key, each.value, each.headers) for each in died
+    }
+
+
+class PatientBurial(Outside):
+    """Counts the letters' sendings that failed."""
+
+    def __init__(self, publisher: Publisher, topic: str) -> None:
+        super().__init__()
+        self._send = partial(publisher.send_all, topic)
+        self.failed = 0
+
+    async def bury(self, letters: Sequence[Message]) -> None:
+        try:
+            await self._send(letters)
+        except BrokerUnavailableError:
+            self.failed += 1
+            raise
+
+
+async def test_no_offset_passes_before_kafka_has_the_letter(kafka_url: str, tmp_path: Path) -> None:
+    """At first there is no `posts.dead`; as soon as there is one, the letter goes there."""
+    settings = Settings.load(
+        kafka_bootstrap_servers=kafka_url,
+        topic_prefix=f"test-{secrets.token_hex(4)}.",
+        kafka_request_timeout_s=2,
+        data_dir=tmp_path,
+    )
+    upgrade(settings.resolved_database_url)
+    store, partitions = Store(settings.resolved_database_url), Partitions()
+    (partition,) = partitions.assign([3])
+    partition.located(17)
+    partition.tracker.start(17)
+    async with Publisher(settings) as publisher:
+        outside = PatientBurial(publisher, settings.topic("posts.dead"))
+        writer = writer_of(store, outside, partitions)
+        writer.put(Finished(partition, record(), failure=FAILURE))
+        delivering = asyncio.create_task(writer.round())
+        while not outside.failed:  # noqa: ASYNC110  # the topic is missing for as long as it takes
+            await asyncio.sleep(0.05)
+        assert (outside.diary, partition.stored) == ([], 17)
+        await create_topics(settings.model_copy(update={"kafka_request_timeout_s": 30.0}))
+        await delivering
+    assert outside.committed == {3: 18}
+    assert [each.value for each in await everything_on(settings, settings.topic("posts.dead"))] == [JUNK]
+    await store.close()
+
+
 def test_a_value_that_was_not_kept_cannot_go_back(dead: Dead) -> None:
     huge = record(5, b"x" * MAX_MESSAGE_BYTES)
     dead.publish("posts.dead", dead_letter(huge, FAILURE), dead_letter(record(6), FAILURE))
@@ -214,9 +322,9 @@ def test_a_value_that_was_not_kept_cannot_go_back(dead: Dead) -> None:
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(
-    dead: Dead, arguments: tuple[str, ...], code: int, said: str
+    embedded: Dead, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
-    done = dead.run(*arguments)
+    done = embedded.run(*arguments)
     assert (done.code, done.out, done.err.count("\n")) == (code, "", 1)
     assert said in done.err
 
