@@ -1,5 +1,6 @@
 """docker-compose.yml and the images: what must hold for every service, and how the passwords come about."""
 
+import os
 import runpy
 import stat
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from mmsent.commands.programs import run_worker
 from mmsent.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -55,6 +57,10 @@ def test_its_files_cannot_be_changed(name: str) -> None:
 def test_only_this_machine_reaches_the_dashboard_and_kafka() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert published == {"kafka": ["127.0.0.1:29092:29092"], "dashboard": ["127.0.0.1:8501:8501"]}
+
+
+def test_the_page_does_not_see_kafka() -> None:
+    assert not networks("dashboard") & networks("kafka")
 
 
 def test_databases_cannot_be_reached_from_where_pictures_come_in() -> None:
@@ -120,3 +126,15 @@ def test_passwords_are_made_once(tmp_path: Path) -> None:
     for name in OURS:
         for variable, file in SERVICES[name].get("environment", {}).items():
             assert not variable.endswith("_FILE") or Path(file).name in made
+
+
+def test_a_password_in_a_file_stays_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of a worker is that of the processes which decode pictures, too."""
+    monkeypatch.setenv("MMSENT_DATABASE_URL_FILE", str(tmp_path / "database_url"))
+    (tmp_path / "database_url").write_text("postgresql://mmsent:hidden@postgres/mmsent")
+    given: dict[str, str] = {}
+    monkeypatch.setattr(os, "execve", lambda _program, _command, environment: given.update(environment))
+    run_worker(Settings.load(data_dir=tmp_path))
+    assert given["MMSENT_DATABASE_URL_FILE"] == str(tmp_path / "database_url")
+    assert given["MMSENT_DATA_DIR"] == str(tmp_path)
+    assert "hidden" not in str(given)

@@ -27,4 +27,6 @@ def run_dashboard(settings: Settings) -> NoReturn:
 
 def _become(program: str, settings: Settings) -> NoReturn:
     command = [sys.executable, "-P", "-m", program]
-    os.execve(sys.executable, command, {**os.environ, **environment_of(settings)})  # noqa: S606  # our own
+    # What it would not read for itself; so a password that is in a file stays there.
+    options = dict(environment_of(settings).items() - environment_of(Settings.load()).items())
+    os.execve(sys.executable, command, {**os.environ, **options})  # noqa: S606  # our own
