@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from aiokafka.coordinator.protocol import ConsumerProtocol
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.structs import TopicPartition
 
 from mmsent.broker import Message, OffsetReader, PostConsumer, Publisher, Record, create_topics
@@ -105,7 +106,10 @@ async def delete_records(settings: Settings, partition: int, before: int) -> Non
 async def owners(settings: Settings) -> Mapping[str, list[int]]:
     """Whom Kafka has given which partitions, by the member's id; empty during a rebalance."""
     async with administrator(settings) as admin:
-        (answer,) = await admin.describe_consumer_groups([settings.kafka_group_id])
+        try:
+            (answer,) = await admin.describe_consumer_groups([settings.kafka_group_id])
+        except GroupCoordinatorNotAvailableError:  # the cluster's first group makes it wait for a topic
+            return {}
     ((_error, _group, state, _type, _protocol, members, *_),) = answer.groups
     if state != "Stable":
         return {}

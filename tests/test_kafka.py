@@ -198,7 +198,7 @@ async def test_committed_offsets_never_go_back_while_kafka_dies_and_returns(mort
     async with bench.running():
         ends = await until_committed(settings)
         asking = asyncio.create_task(watch_committed(settings, ends))
-        for _ in range(4):
+        for _ in range(2):
             await asyncio.to_thread(mortal_kafka.kill)
             await asyncio.to_thread(mortal_kafka.start)
             await asyncio.sleep(1)
