@@ -1,16 +1,17 @@
 """The worker's consumer on a real Kafka: records that are gone, rebalances, a broker that dies."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from confluent_kafka import Producer
 from structlog.testing import capture_logs
 
-from mmsent.broker import OffsetReader, Record
+from mmsent.broker import OffsetReader, Record, TopicReader
 from mmsent.posts import DeletePost
 from mmsent.settings import Settings
 from mmsent.store.writes import Deletion, Item
@@ -183,10 +184,29 @@ async def test_paused_partitions_bring_nothing_through_rebalances_until_resumed(
 
 
 @pytest.fixture
-def mortal_kafka(kafka_url: str, tmp_path: Path) -> AsyncIterator[Kafka]:
+def mortal_kafka(kafka_url: str, tmp_path: Path) -> Iterator[Kafka]:
     """One that may be killed; `kafka_url` decides whether there is one at all."""
     with Kafka(tmp_path) as server:
         yield server
+
+
+async def weigh_down(settings: Settings) -> None:
+    """Repeat the group's offsets in Kafka's own topic until a starting broker takes seconds to load them."""
+    async with TopicReader(settings, "__consumer_offsets", from_beginning=True) as reader:
+        kept = [each async for each in reader.until_now() if settings.topic("posts").encode() in each.key]
+    refused: list[Any] = []
+    producer = Producer(
+        {
+            "bootstrap.servers": settings.kafka_bootstrap_servers,
+            "client.id": "__admin_client",  # the only one that may write there
+            "queue.buffering.max.messages": 1_000_000,
+            "on_delivery": lambda error, _message: refused.append(error) if error else None,
+        }
+    )
+    for _ in range(300_000 // len(kept)):
+        for each in kept:
+            producer.produce("__consumer_offsets", each.value, each.key, each.partition)
+    assert (await asyncio.to_thread(producer.flush, PATIENCE_S), refused) == (0, [])
 
 
 async def test_committed_offsets_never_go_back_while_kafka_dies_and_returns(mortal_kafka: Kafka) -> None:
@@ -197,6 +217,7 @@ async def test_committed_offsets_never_go_back_while_kafka_dies_and_returns(mort
     bench = kafka_bench.bench(settings, notebook)
     async with bench.running():
         ends = await until_committed(settings)
+        await weigh_down(settings)
         asking = asyncio.create_task(watch_committed(settings, ends))
         for _ in range(2):
             await asyncio.to_thread(mortal_kafka.kill)
