@@ -41,6 +41,7 @@ async def work_until_committed(settings: Settings) -> tuple[Notebook, float]:
     notebook = Notebook()
     bench = kafka_bench.bench(settings, notebook)
     async with bench.running():
+        await until(lambda: bench.count("mmsent_last_commit_timestamp_seconds") > 0)
         await until_committed(settings)
     return notebook, bench.count("mmsent_lost_records_total")
 
@@ -210,7 +211,7 @@ async def weigh_down(settings: Settings) -> None:
 
 
 async def test_committed_offsets_never_go_back_while_kafka_dies_and_returns(mortal_kafka: Kafka) -> None:
-    settings = await kafka_bench.new_settings(mortal_kafka.url(), kafka_request_timeout_s=3)
+    settings = await kafka_bench.new_settings(mortal_kafka.url())
     for key in range(40):
         await publish(settings, 25, bytes([key]))
     notebook = Notebook()
