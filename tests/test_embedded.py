@@ -325,6 +325,16 @@ async def test_a_broker_that_hiccups_and_one_that_is_gone(monkeypatch: pytest.Mo
     broker.fail = 3
     with pytest.raises(BrokerUnavailableError, match="after 0 posts: gone"):
         await Ingester(broker.send_all).run(at_rate([post(2)], 0))
+    broker.fail, absences = 9, []
+    patient = Ingester(broker.send_all, on_absence=absences.append)
+    await patient.run(at_rate([post(3)], 0))
+    assert (len(broker.values), patient.sent, len(absences)) == (2, 1, 1)
+    broker.fail = 1000
+    waiting = asyncio.ensure_future(patient.run(at_rate([post(4)], 0)))
+    await until(lambda: len(absences) == 2)
+    patient.stop()
+    with pytest.raises(BrokerUnavailableError, match="after 1 posts: gone"):
+        await asyncio.wait_for(waiting, 5)
 
 
 async def test_what_a_file_says_wrong_ends_the_ingester() -> None:

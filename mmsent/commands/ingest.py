@@ -3,7 +3,7 @@
 import asyncio
 import ipaddress
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from mmsent.commands.console import say, talk_console
 from mmsent.embedded.ingest import Ingester, Timed, at_rate
 from mmsent.embedded.pictures import PictureServer
 from mmsent.embedded.topics import track_missing
-from mmsent.errors import InputError, MmsentError
+from mmsent.errors import BrokerUnavailableError, InputError, MmsentError
 from mmsent.settings import Settings
 from mmsent.sources.replay import open_posts
 from mmsent.sources.sample import sample_messages
@@ -49,9 +49,11 @@ def replay(
 def sample(settings: Settings, *, rate: float, seed: int, past_s: float, duration_s: float | None) -> None:
     """Put the sample on the topic `posts` until SIGINT, SIGTERM or the end of `duration_s`.
 
+    A broker that goes away later is waited for.
+
     Raises:
         SetupError: the pictures cannot be served.
-        BrokerUnavailableError: no broker answers; says how many posts were sent.
+        BrokerUnavailableError: no broker answers, at the start or when told to stop.
     """
 
     async def run() -> int:
@@ -65,10 +67,16 @@ def sample(settings: Settings, *, rate: float, seed: int, past_s: float, duratio
             say(_advice(pictures.endpoint))
             await _track_topics(settings, stopping)
             messages = sample_messages(pictures.address_of_drawing, seed=seed, rate=rate, past_s=past_s)
-            return await _send(settings, messages, stopping=stopping, duration_s=duration_s)
+            return await _send(
+                settings, messages, stopping=stopping, duration_s=duration_s, on_absence=_trying_on
+            )
 
     sent = asyncio.run(run())
     say(f"{sent:,} messages are on {settings.topic('posts')}")
+
+
+def _trying_on(error: BrokerUnavailableError) -> None:
+    say(f"{error}; trying on until it is back")
 
 
 def _is_loopback(host: str) -> bool:
@@ -115,10 +123,11 @@ async def _send(
     of: str = "",
     stopping: asyncio.Event | None = None,
     duration_s: float | None = None,
+    on_absence: Callable[[BrokerUnavailableError], None] | None = None,
 ) -> int:
     """Send `messages`, or those until `stopping` is set or the time is up; how many Kafka has."""
     async with Publisher(settings) as publisher:
-        ingester = Ingester(partial(publisher.send_all, settings.topic("posts")))
+        ingester = Ingester(partial(publisher.send_all, settings.topic("posts")), on_absence=on_absence)
         sending = asyncio.ensure_future(ingester.run(messages))
         loop = asyncio.get_running_loop()
         ends_at = None if duration_s is None else loop.time() + duration_s

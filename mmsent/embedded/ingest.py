@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count
 
 from mmsent.broker import Message
 from mmsent.errors import BrokerUnavailableError
@@ -12,6 +13,7 @@ from mmsent.posts import DeletePost, ForgetAuthor, Post
 CHUNK = 256  # messages sent before the clock and the room are looked at again
 RECORD_OVERHEAD_BYTES = 100  # of a record in Kafka's format beside key and value, rounded up
 SEND_ATTEMPTS = 3
+LONGEST_PAUSE_S = 5.0  # between attempts
 LOOK_S = 0.02  # while nothing is due
 
 Offsets = Mapping[int, int]
@@ -69,12 +71,17 @@ class Ingester:
         *,
         room: Room | None = None,
         clock: Callable[[], float] = time.monotonic,
+        on_absence: Callable[[BrokerUnavailableError], object] | None = None,
     ) -> None:
-        """`clock` tells seconds; what was due before a run starts is sent as fast as there is room."""
+        """`clock` tells seconds; what was due before a run starts is sent as fast as there is room.
+
+        With `on_absence` a broker that is gone is waited for: it hears of each absence once.
+        """
         self.sent = 0
         self._send_all = send_all
         self._room = room
         self._clock = clock
+        self._on_absence = on_absence
         self._stopping = False
 
     def stop(self) -> None:
@@ -115,14 +122,16 @@ class Ingester:
         return chunk
 
     async def _send(self, chunk: list[Message]) -> None:
-        for attempt in range(1, SEND_ATTEMPTS + 1):
+        for attempt in count(1):
             try:
                 await self._send_all(chunk)
                 break
             except BrokerUnavailableError as error:
-                if attempt == SEND_ATTEMPTS:
+                if attempt >= SEND_ATTEMPTS and (self._stopping or self._on_absence is None):
                     raise BrokerUnavailableError(f"after {self.sent} posts: {error}") from error
-                await asyncio.sleep(attempt)
+                if attempt == SEND_ATTEMPTS and self._on_absence:
+                    self._on_absence(error)
+                await asyncio.sleep(min(attempt, LONGEST_PAUSE_S))
         self.sent += len(chunk)
         if self._room is not None:
             await self._room.published(sum(map(size_of, chunk)))
