@@ -69,6 +69,7 @@ Version = Annotated[int, Field(ge=0, le=MAX_VERSION, strict=True)]
 Source = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Author = Annotated[Text, Field(min_length=1, max_length=256)]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+Influence = Annotated[float, Field(ge=-1.0, le=1.0)]
 
 
 class _Contract(BaseModel):
@@ -199,6 +200,48 @@ class ScoredPost(_Contract):
         return self
 
 
+class WordInfluence(_Contract):
+    """What `word`, characters (code points) `start` to `end` of the post's text, does to two opinions.
+
+    An influence is by how much the probability of the opinion's label falls when the thing is hidden:
+    above 0 it supports the opinion, below 0 it speaks against it.
+    """
+
+    start: Annotated[int, Field(ge=0)]
+    end: Annotated[int, Field(ge=1)]
+    word: str
+    text: Influence
+    fused: Influence | None
+
+
+class RegionInfluence(_Contract):
+    """What each region of the picture's centre square does to two opinions: rows from the top."""
+
+    image: tuple[tuple[Influence, ...], ...]
+    fused: tuple[tuple[Influence, ...], ...] | None
+
+
+class PostExplanation(_Contract):
+    """What a post's opinions rest on.
+
+    `words` are those the model read. `regions` is null without a picture; `fused_text` and `fused_image`,
+    the influence of all words and of the whole picture on the fused opinion, need both. `heat_map` names
+    the PNG file that was written.
+    """
+
+    words: tuple[WordInfluence, ...] = ()
+    regions: RegionInfluence | None = None
+    fused_text: Influence | None = None
+    fused_image: Influence | None = None
+    heat_map: str | None = None
+
+
+class ExplainedPost(ScoredPost):
+    """A post's scores and what they rest on; `explanation` is null exactly when `fused` is."""
+
+    explanation: PostExplanation | None = None
+
+
 class ScoredDelete(_Contract):
     """Announces on `scores` that a post is gone."""
 
@@ -235,11 +278,12 @@ class Alert(_Contract):
 SCHEMAS: dict[str, TypeAdapter[Any]] = {
     "post": TypeAdapter(Message),
     "scored": TypeAdapter(Annotated[ScoredPost | ScoredDelete, Field(discriminator="op")]),
+    "explained": TypeAdapter(ExplainedPost),
     "alert": TypeAdapter(Alert),
 }
 
 
-def json_schema(name: Literal["post", "scored", "alert"]) -> dict[str, Any]:
-    """JSON Schema (2020-12) of what stands on Kafka."""
+def json_schema(name: Literal["post", "scored", "explained", "alert"]) -> dict[str, Any]:
+    """JSON Schema (2020-12) of what stands on Kafka, and of what `mmsent score --explain` gives."""
     schema = SCHEMAS[name].json_schema(mode="validation")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": name, **schema}

@@ -24,6 +24,10 @@ IMAGENET_STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 _MAX_CHARACTERS = 4_000
 _LINK = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 _MENTION = re.compile(r"(?<!\w)@\w+(?:[.-]\w+)*(?:@\w+(?:[.-]\w+)*)?")
+_IDEOGRAPH = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WORD = re.compile(
+    rf"&(?:#\w+|\w+);|[{_IDEOGRAPH}]|#?[^\W{_IDEOGRAPH}]+(?:['’-][^\W{_IDEOGRAPH}]+)*|[^\w\s&#]+|&|#+"
+)
 
 
 def clean_text(text: str) -> str:
@@ -40,6 +44,25 @@ def has_text(text: str) -> bool:
     """Whether there is anything to judge: a text of only links, mentions and white space counts as none."""
     rest = _MENTION.sub(" ", _LINK.sub(" ", text[:_MAX_CHARACTERS]))
     return any(unicodedata.category(character)[0] in "LNPS" for character in rest)
+
+
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Where the words of a text as its author wrote it begin and end, in order, without overlap.
+
+    Links, mentions, hashtags, emoji, HTML entities and runs of signs are one word each. Of a script without
+    spaces each ideograph is one, as BERT's tokenizer takes it. White space belongs to no word.
+    """
+    text = text[:_MAX_CHARACTERS]
+    rewritten = [match.span() for pattern in (_LINK, _MENTION) for match in pattern.finditer(text)]
+    rewritten += [(found["match_start"], found["match_end"]) for found in emoji.emoji_list(text)]
+    spans: list[tuple[int, int]] = []
+    end = 0
+    for start, stop in sorted(rewritten, key=lambda span: (span[0], -span[1])):
+        if start >= end:
+            spans += [match.span() for match in _WORD.finditer(text, end, start)]
+            spans.append((start, stop))
+            end = stop
+    return spans + [match.span() for match in _WORD.finditer(text, end)]
 
 
 def _emoji_words(_characters: str, names: dict[str, str]) -> str:
