@@ -36,7 +36,7 @@ class OpenVinoEngine(Engine):
         """Compile the parts for this machine; `threads` 0 = as many as OpenVINO finds best.
 
         Raises:
-            CheckpointError: OpenVINO cannot read a part.
+            CheckpointError: OpenVINO cannot read a part, or the parts do not fit each other or config.json.
         """
         self.model_id = checkpoint.model_id
         self.image_size = checkpoint.image_size
@@ -58,6 +58,20 @@ class OpenVinoEngine(Engine):
                 pool.submit(_Part, checkpoint.part("fusion"), properties, ("fused_logits", "weights")),
             )
         self._text, self._image, self._fusion = text.result(), image.result(), fusion.result()
+        self._check_shapes()
+
+    def _check_shapes(self) -> None:
+        pixels = ov.PartialShape([-1, self.image_size, self.image_size, 3])
+        for what, found, expected in (
+            ("its pictures", self._image.shape("pixel_values"), pixels),
+            ("its words", self._text.shape("text_hidden"), self._fusion.shape("text_hidden")),
+            ("its regions", self._image.shape("image_hidden"), self._fusion.shape("image_hidden")),
+        ):
+            if not found.compatible(expected):
+                raise CheckpointError(
+                    f"checkpoint {self._checkpoint.folder}: {what} {found} do not fit {expected}, "
+                    "so config.json or a part is of another model: export it again"
+                )
 
     def judges(self, lang: str | None) -> bool:
         return self._checkpoint.judges(lang)
@@ -157,9 +171,20 @@ class _Part:
             model = core.read_model(path)
             if model.input(0).any_name == "pixel_values":
                 model = _with_pixels_in(model)
-            self._request = core.compile_model(model, "CPU", properties).create_infer_request()
+            compiled = core.compile_model(model, "CPU", properties)
+            self._request = compiled.create_infer_request()
         except RuntimeError as error:
             raise CheckpointError(f"{path} is not a model part OpenVINO can run: export it again") from error
+        ports = (*compiled.inputs, *compiled.outputs)
+        self._shapes = {name: port.partial_shape for port in ports for name in port.names}
+        if not {*outputs} <= self._shapes.keys():
+            raise CheckpointError(
+                f"{path} is another part, it has no {' and '.join(outputs)}: export it again"
+            )
+
+    def shape(self, name: str) -> ov.PartialShape:
+        """Of an input or output."""
+        return self._shapes[name]
 
     def __call__(self, **inputs: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         try:
