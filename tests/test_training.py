@@ -23,7 +23,6 @@ from mmsent.model.fusion import FusionConfig, FusionModel, PictureEncoder  # noq
 from mmsent.training.data import IGNORED, length_buckets, read_jsonl, read_posts, read_texts  # noqa: E402
 from mmsent.training.evaluate import evaluate, render  # noqa: E402  after the skip
 from mmsent.training.export import export, export_parts, parity, write_config  # noqa: E402  after the skip
-from mmsent.training.fit import Schedule, fit  # noqa: E402  after the skip
 from mmsent.training.metrics import (  # noqa: E402  after the skip
     accuracy,
     choose_threshold,
@@ -32,9 +31,9 @@ from mmsent.training.metrics import (  # noqa: E402  after the skip
     log_loss,
     out_of_fold_flags,
 )
-from mmsent.training.text_stage import minilm_folder  # noqa: E402  after the skip
 from mmsent.training.train import load_trained, train  # noqa: E402  after the skip
 
+TINY = FusionConfig.preset("tiny")
 WORDS = {"positive": "lovely great happy", "neutral": "meeting at noon", "negative": "awful sad broken"}
 COLOURS = {"positive": (250, 220, 40), "neutral": (128, 128, 128), "negative": (40, 10, 10)}
 SPLITS = {"train": 24, "dev": 9, "conflict": 6}
@@ -87,9 +86,9 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("trained")
     weights = output / "resnet.safetensors"
     torch.manual_seed(0)
-    save_file(PictureEncoder(FusionConfig.tiny().image_blocks).state_dict(), weights)
-    train("text", data, output, config=FusionConfig.tiny())
-    train("fusion", data, output, image_weights=weights, drawings=8, epochs=2, config=FusionConfig.tiny())
+    save_file(PictureEncoder(TINY.image_encoder).state_dict(), weights)
+    train("text", data, output, config=TINY)
+    train("fusion", data, output, image_weights=weights, drawings=8, epochs=2, config=TINY)
     return output
 
 
@@ -122,7 +121,7 @@ def test_training_leaves_a_record(trained: Path) -> None:
 
 def test_a_finished_run_is_not_run_again(trained: Path, data: Path) -> None:
     before = torch.load(trained / "text.state.pt", weights_only=True)["random"]
-    train("text", data, trained, config=FusionConfig.tiny())
+    train("text", data, trained, config=TINY)
     assert torch.equal(torch.load(trained / "text.state.pt", weights_only=True)["random"], before)
 
 
@@ -133,7 +132,7 @@ def test_fusion_without_text_stage_says_so(data: Path, trained: Path, tmp_path: 
             data,
             tmp_path,
             image_weights=trained / "resnet.safetensors",
-            config=FusionConfig.tiny(),
+            config=TINY,
         )
 
 
@@ -141,8 +140,8 @@ def test_export_is_a_checkpoint(checkpoint: Path, data: Path) -> None:
     loaded = load_checkpoint(checkpoint)
     assert loaded.model_id == "small@2"
     assert {path.name for path in checkpoint.iterdir()} == {
-        *("config.json", "metrics.json", "README.md", "tokenizer.json"),
-        *("text.onnx", "image.onnx", "fusion.onnx"),
+        *("config.json", "metrics.json", "README.md", "tokenizer.json", "tokenizer_config.json"),
+        *("text.onnx", "image.onnx", "fusion.onnx", "model.safetensors"),
     }
     figures = evaluate(checkpoint, data)
     assert figures["posts"] == SPLITS["dev"]
@@ -165,7 +164,7 @@ def test_no_part_names_a_place_of_this_machine(checkpoint: Path, trained: Path) 
 def test_float_parts_agree_with_torch(float_parts: Path, trained: Path, data: Path, tmp_path: Path) -> None:
     model, folder = load_trained(trained), tmp_path / "float"
     shutil.copytree(float_parts, folder)
-    shutil.copy(minilm_folder() / "tokenizer.json", folder)
+    shutil.copy(trained / "tokenizer.json", folder)
     write_config(model, folder, "float", 1, conflict_threshold=0.5)
     with OpenVinoEngine(load_checkpoint(folder), threads=1) as engine:
         figures = parity(model, engine, read_posts(data, "dev"))
@@ -207,58 +206,6 @@ def test_export_keeps_what_is_no_checkpoint(trained: Path, data: Path, tmp_path:
     with pytest.raises(InputError, match="no checkpoint"):
         export(trained, data, tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
-
-
-class KilledError(Exception):
-    """Stands for a kill between two steps."""
-
-
-class NoisyLine:
-    """A task whose loss depends on torch's random state, as dropout does."""
-
-    name = "line"
-
-    def __init__(self, killed_at: int | None = None) -> None:
-        torch.manual_seed(5)
-        self.model = torch.nn.Linear(3, 1)
-        self.data = torch.randn(16, 3)
-        self.left = killed_at
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        return [{"params": list(self.model.parameters()), "lr": 0.1}]
-
-    def batches(self, epoch: int) -> list[list[int]]:
-        return length_buckets([1] * len(self.data), 4, seed=epoch)
-
-    def loss(self, batch: list[int]) -> Any:
-        if self.left is not None:
-            if self.left == 0:
-                raise KilledError
-            self.left -= 1
-        noisy = torch.nn.functional.dropout(self.data[batch], 0.5)
-        return (self.model(noisy) - 1).square().mean()
-
-    def judge(self) -> dict[str, float]:
-        return {"selection": -float((self.model(self.data) - 1).square().mean())}
-
-
-@pytest.mark.parametrize("killed_at", [1, 5, 8, 11])
-def test_a_killed_run_ends_with_the_same_weights(tmp_path: Path, killed_at: int) -> None:
-    schedule = Schedule(epochs=3, snapshot_steps=2)
-    whole = NoisyLine()
-    history = fit(whole, schedule, tmp_path / "whole")
-    with pytest.raises(KilledError):
-        fit(NoisyLine(killed_at), schedule, tmp_path / "killed")
-    resumed = NoisyLine()
-    assert fit(resumed, schedule, tmp_path / "killed") == history
-    assert torch.equal(resumed.model.weight, whole.model.weight)
-
-
-def test_a_run_of_other_arguments_is_not_resumed(tmp_path: Path) -> None:
-    fit(NoisyLine(), Schedule(epochs=1), tmp_path)
-    with pytest.raises(InputError, match="other arguments"):
-        fit(NoisyLine(), Schedule(epochs=2), tmp_path)
-    assert len(fit(NoisyLine(), Schedule(epochs=2), tmp_path, resume=False)) == 2
 
 
 def test_labels_are_read(data: Path) -> None:

@@ -1,4 +1,9 @@
-"""A checkpoint: one folder with everything the model needs to judge posts, checked before it is used."""
+"""A checkpoint: one folder with everything the model needs to judge posts, checked before it is used.
+
+Beside the ONNX parts it may hold torch's weights, `model*.safetensors`. Its `config.json` serves both
+readers, `CheckpointConfig` and `fusion.FusionConfig`: each leaves the other's fields alone, and what both
+need (`labels`, `image_size`, `max_length`) stands there once.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -16,6 +21,7 @@ FORMAT_VERSION = 1  # what CheckpointConfig.format_version accepts
 PartName = Literal["text", "image", "fusion"]
 PART_FILES: dict[PartName, str] = {"text": "text.onnx", "image": "image.onnx", "fusion": "fusion.onnx"}
 TOKENIZER_FILE = "tokenizer.json"
+CONFIG_FILE = "config.json"
 
 
 class Temperatures(BaseModel):
@@ -29,7 +35,7 @@ class Temperatures(BaseModel):
 
 
 class CheckpointConfig(BaseModel):
-    """`config.json`; `files` maps each file name to its SHA-256."""
+    """What engines need of `config.json`; `files` maps each file name to its SHA-256."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -124,14 +130,16 @@ def file_hash(path: Path) -> str:
 
 def _read_config(folder: Path, remedy: str) -> CheckpointConfig:
     try:
-        return CheckpointConfig.model_validate_json((folder / "config.json").read_bytes())
+        return CheckpointConfig.model_validate_json((folder / CONFIG_FILE).read_bytes())
     except OSError as error:
         raise CheckpointError(
-            f"no checkpoint at {folder} ({error.strerror}: config.json): {remedy}"
+            f"no checkpoint at {folder} ({error.strerror}: {CONFIG_FILE}): {remedy}"
         ) from error
     except ValidationError as error:
         first = error.errors()[0]
-        if first["loc"] == ("format_version",):
+        if isinstance(first["input"], dict) and "text_config" in first["input"]:
+            reason = "holds a model for torch and no ONNX parts; `mmsent export` makes them"
+        elif first["loc"] == ("format_version",):
             reason = f"is of format {first['input']!r}, this mmsent reads format {FORMAT_VERSION}"
         else:
             reason = (

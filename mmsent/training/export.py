@@ -1,6 +1,7 @@
-"""`mmsent export`: trained weights to a checkpoint of three small ONNX parts that needs no torch."""
+"""`mmsent export`: trained weights to a checkpoint: three small ONNX parts, and fp16 weights for torch."""
 
 import contextlib
+import copy
 import json
 import logging
 import shutil
@@ -18,15 +19,22 @@ from torch import Tensor, nn
 
 from mmsent.engine.openvino import OpenVinoEngine
 from mmsent.errors import InputError
-from mmsent.model.checkpoint import PART_FILES, TOKENIZER_FILE, CheckpointConfig, file_hash, load_checkpoint
-from mmsent.model.fusion import FusionModel
+from mmsent.model.checkpoint import (
+    CONFIG_FILE,
+    PART_FILES,
+    TOKENIZER_FILE,
+    CheckpointConfig,
+    file_hash,
+    load_checkpoint,
+)
+from mmsent.model.fusion import WEIGHTS, FusionModel
 from mmsent.model.inputs import TextTokenizer, pad_tokens, pixel_values, softmax
 from mmsent.training.card import model_card
 from mmsent.training.data import LabelledPost, read_posts
 from mmsent.training.drawn import drawn_posts
 from mmsent.training.evaluate import HEADS, first_threshold, judge, predict
 from mmsent.training.features import picture
-from mmsent.training.text_stage import minilm_folder, token_tensors
+from mmsent.training.text_stage import token_tensors
 from mmsent.training.train import load_trained
 
 CALIBRATION_TEXTS = 200
@@ -41,14 +49,15 @@ def export(
     """Write the checkpoint `name@version` to the folder `output`; returns its figures.
 
     Text and picture part are quantised to int8 (weights and activations) with statistics of training posts;
-    the fusion part stays float32. The conflict threshold is chosen on `dev` and `conflict`. The folder
-    appears only when it is complete.
+    the fusion part stays float32. Torch's weights lie beside them in fp16: one `config.json` serves both
+    readers. The conflict threshold is chosen on `dev` and `conflict`. The folder appears only when it is
+    complete.
 
     Raises:
         InputError: no trained model, no data, or `output` holds something else than a checkpoint.
     """
     if output.exists() and (
-        not output.is_dir() or (any(output.iterdir()) and not (output / "config.json").exists())
+        not output.is_dir() or (any(output.iterdir()) and not (output / CONFIG_FILE).exists())
     ):
         raise InputError(f"{output} exists and is no checkpoint: give another folder")
     model = load_trained(trained)
@@ -56,11 +65,11 @@ def export(
     partial = output.with_name(output.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    shutil.copyfile(minilm_folder() / TOKENIZER_FILE, partial / TOKENIZER_FILE)
+    copy.deepcopy(model).half().save_pretrained(partial)
     export_parts(model, partial)
     drawn = drawn_posts(trained / "drawn", count=CALIBRATION_DRAWINGS)
     quantise_parts(model, partial, posts["train"], drawn)
-    figures = _finish(model, partial, posts, name, version)
+    figures = _finish(FusionModel.from_pretrained(partial), partial, posts, name, version)
     shutil.rmtree(output, ignore_errors=True)
     partial.rename(output)
     return figures
@@ -76,18 +85,22 @@ def _finish(
         figures = judge(engine, posts["dev"], posts["conflict"])
         figures["parity"] = parity(model, engine, posts["dev"][:PARITY_POSTS])
     write_config(model, folder, name, version, threshold)
-    figures["megabytes"] = {
-        part: round((folder / file).stat().st_size / 1e6, 1) for part, file in PART_FILES.items()
-    }
+    figures["megabytes"] = {part: _megabytes(folder / file) for part, file in PART_FILES.items()}
+    figures["torch_megabytes"] = {path.name: _megabytes(path) for path in sorted(folder.glob(WEIGHTS))}
     (folder / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
-    (folder / "README.md").write_text(model_card(figures))
+    model.generate_model_card(text=model_card(figures)).save(folder / "README.md")
     return figures
+
+
+def _megabytes(path: Path) -> float:
+    return round(path.stat().st_size / 1e6, 1)
 
 
 def write_config(
     model: FusionModel, folder: Path, name: str, version: int, conflict_threshold: float
 ) -> None:
-    """`config.json` over the parts and tokenizer that lie in `folder`."""
+    """`config.json` over the parts, weights and tokenizer that lie in `folder`, for engine and torch."""
+    weights = sorted(path.name for path in folder.glob(WEIGHTS))
     config = CheckpointConfig(
         name=name,
         version=version,
@@ -95,9 +108,10 @@ def write_config(
         max_length=model.config.max_length,
         conflict_threshold=conflict_threshold,
         languages=("en",),
-        files={file: file_hash(folder / file) for file in (*PART_FILES.values(), TOKENIZER_FILE)},
+        files={file: file_hash(folder / file) for file in (*PART_FILES.values(), TOKENIZER_FILE, *weights)},
     )
-    (folder / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
+    fields = model.config.model_dump(mode="json") | config.model_dump(mode="json")
+    (folder / CONFIG_FILE).write_text(json.dumps(fields, indent=2) + "\n")
 
 
 def export_parts(model: FusionModel, folder: Path) -> None:
@@ -111,7 +125,8 @@ def quantise_parts(
     model: FusionModel, folder: Path, posts: Sequence[LabelledPost], drawn: Sequence[LabelledPost]
 ) -> None:
     """Turn text and picture part into int8, weights and activations, by statistics of posts and drawings."""
-    texts = _text_inputs(model, posts[:CALIBRATION_TEXTS])
+    tokenizer = TextTokenizer(folder / TOKENIZER_FILE, model.config.max_length)
+    texts = _text_inputs(tokenizer, posts[:CALIBRATION_TEXTS])
     images = _image_inputs(model, [*posts[:CALIBRATION_PICTURES], *drawn])
     with _quiet():
         for path, inputs, kind in (
@@ -205,8 +220,7 @@ def _examples(model: FusionModel) -> dict[str, Tensor]:
     }
 
 
-def _text_inputs(model: FusionModel, posts: Sequence[LabelledPost]) -> list[dict[str, Any]]:
-    tokenizer = TextTokenizer(minilm_folder() / TOKENIZER_FILE, model.config.max_length)
+def _text_inputs(tokenizer: TextTokenizer, posts: Sequence[LabelledPost]) -> list[dict[str, Any]]:
     encoded = tokenizer.encode([post.text for post in posts])
     return [dict(zip(("input_ids", "attention_mask"), pad_tokens([ids]), strict=True)) for ids in encoded]
 

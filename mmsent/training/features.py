@@ -43,7 +43,9 @@ def _compute(
     encoder: PictureEncoder, posts: Sequence[LabelledPost], size: int, view: int, path: Path
 ) -> None:
     side = size // 32
-    store = np.lib.format.open_memmap(path, "w+", dtype=np.float16, shape=(len(posts), 512, side, side))
+    store = np.lib.format.open_memmap(
+        path, "w+", dtype=np.float16, shape=(len(posts), encoder.width, side, side)
+    )
     starts = range(0, len(posts), _BATCH)
     for start in track(starts, f"pictures, view {view + 1}", console=Console(stderr=True)):
         images = [picture(post, size, view) for post in posts[start : start + _BATCH]]

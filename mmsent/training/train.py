@@ -1,19 +1,18 @@
 """`mmsent train`: the two stages, each seeded and resumable."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import save_file
 
 from mmsent.errors import InputError
-from mmsent.model.fusion import FusionConfig, FusionModel
+from mmsent.model.checkpoint import CONFIG_FILE
+from mmsent.model.fusion import FusionConfig, FusionModel, load_weights
 from mmsent.model.inputs import TextTokenizer
 from mmsent.training.data import LabelledPost, read_posts, read_texts
 from mmsent.training.drawn import DRAWINGS, drawn_posts
@@ -21,7 +20,7 @@ from mmsent.training.features import VIEWS, picture_maps
 from mmsent.training.fit import Schedule, Task, fit
 from mmsent.training.fusion_stage import FusionJudge, FusionTask
 from mmsent.training.picture_head import LabelledMaps, fit_picture_head
-from mmsent.training.text_stage import TextTask, load_minilm, minilm_folder
+from mmsent.training.text_stage import TextTask, tokenizer_file
 
 Stage = Literal["text", "fusion"]
 
@@ -43,44 +42,28 @@ def train(
 ) -> dict[str, Any]:
     """Train one stage on the data sets under `data`; weights and figures go to the folder `output`.
 
-    `text` starts from MiniLM-L6 and writes `text.safetensors`. `fusion` starts from that file and from
-    `image_weights`, a torchvision ResNet-18 without `fc` in safetensors, teaches the picture head with
-    `drawings` drawings beside the photos, and writes `model.safetensors`, `config.json` and `training.json`.
+    `text` starts from the text encoder that the configuration names and writes `text.safetensors`. `fusion`
+    starts from that file and from `image_weights`, a ResNet of torchvision's in safetensors (its own weights
+    without), teaches the picture head with `drawings` drawings beside the photos, and writes the model as
+    `FusionModel.save_pretrained` does, and `training.json`.
     With `resume` a stage that was killed goes on where it stopped. Returns the figures of each epoch on the
     development sets.
 
     Raises:
         InputError: data, weights or an earlier stage are missing or damaged.
-        SetupError: MiniLM-L6 is not installed.
+        SetupError: weights to start from cannot be downloaded.
     """
-    plan = _Plan(config or FusionConfig(), data, output, drawings, epochs, seed, resume)
+    plan = _Plan(config or FusionConfig.preset(), data, output, drawings, epochs, seed, resume)
     torch.manual_seed(seed)
     _make_folder(output)
-    if stage == "text":
-        return _train_text(plan)
-    if image_weights is None:
-        raise InputError(
-            "the fusion stage needs a ResNet-18 to start from: name it with --image-weights FILE"
-        )
-    return _train_fusion(plan, image_weights)
+    return _train_text(plan) if stage == "text" else _train_fusion(plan, image_weights)
 
 
 def load_trained(folder: Path) -> FusionModel:
-    """The model that the fusion stage left in `folder`, ready to judge."""
-    model = FusionModel(FusionConfig.load(folder / "config.json"))
-    load_weights(model, folder / "model.safetensors", "run `mmsent train --stage fusion` first")
-    return model.eval()
-
-
-def load_weights(module: torch.nn.Module, path: Path, remedy: str, *, strict: bool = True) -> None:
-    """Fill a module from a safetensors file (fp16 or fp32); raises InputError with the remedy."""
-    try:
-        weights = {name: _widened(tensor) for name, tensor in load_file(path).items()}
-        missing = module.load_state_dict(weights, strict=strict).unexpected_keys
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise InputError(f"cannot use the weights {path} ({str(error).splitlines()[0]}): {remedy}") from error
-    if missing:
-        raise InputError(f"{path} holds weights of another model ({missing[0]}): {remedy}")
+    """The model that the fusion stage left in `folder`, ready to judge; raises InputError without one."""
+    if not (folder / CONFIG_FILE).exists():
+        raise InputError(f"no trained model in {folder}: run `mmsent train --stage fusion` first")
+    return FusionModel.from_pretrained(folder)
 
 
 @dataclass(frozen=True)
@@ -99,33 +82,32 @@ class _Plan:
 
 
 def _train_text(plan: _Plan) -> dict[str, Any]:
-    tokenizer = TextTokenizer(minilm_folder() / "tokenizer.json", plan.config.max_length)
+    tokenizer = TextTokenizer(tokenizer_file(plan.config), plan.config.max_length)
     train_texts, dev_texts = read_texts(plan.data, "train"), read_texts(plan.data, "dev")
-    model = FusionModel(replace(plan.config, dropout=0.0))
-    if plan.config.text_width == FusionConfig().text_width:
-        load_minilm(model)
+    model = FusionModel(plan.config.model_copy(update={"dropout": 0.0}))
+    model.load_text_encoder()
     history = plan.fit(TextTask(model, tokenizer, train_texts, dev_texts, seed=plan.seed), TEXT_EPOCHS)
     kept = ("text_encoder.", "text_head.")
-    weights = {name: tensor for name, tensor in _contiguous(model).items() if name.startswith(kept)}
+    weights = {name: each.contiguous() for name, each in model.state_dict().items() if name.startswith(kept)}
     save_file(weights, plan.output / "text.safetensors")
     return _record(plan.output / "text.json", {"stage": "text", "seed": plan.seed, "text": history})
 
 
-def _train_fusion(plan: _Plan, image_weights: Path) -> dict[str, Any]:
+def _train_fusion(plan: _Plan, image_weights: Path | None) -> dict[str, Any]:
     posts = {split: read_posts(plan.data, split) for split in ("train", "dev", "conflict")}
     texts = read_texts(plan.data, "train")
-    tokenizer = TextTokenizer(minilm_folder() / "tokenizer.json", plan.config.max_length)
+    tokenizer = TextTokenizer(tokenizer_file(plan.config), plan.config.max_length)
     model = FusionModel(plan.config)
-    load_weights(model, plan.output / "text.safetensors", "train the text stage first", strict=False)
-    load_weights(model.image_encoder, image_weights, "name a ResNet-18 without fc with --image-weights")
+    text_weights = plan.output / "text.safetensors"
+    load_weights(model, text_weights, remedy="train the text stage first", strict=False)
+    model.load_image_encoder(image_weights)
     views = [_maps(plan, model, posts["train"], "train", view) for view in range(VIEWS)]
     dev, opposite = (_maps(plan, model, posts[split], split, 0) for split in ("dev", "conflict"))
     pictures = _teach_pictures(plan, model, posts, views, dev)
     judge = FusionJudge(tokenizer, posts["dev"], dev, posts["conflict"], opposite)
     task = FusionTask(model, tokenizer, posts["train"], views, texts, judge=judge, seed=plan.seed)
     history = plan.fit(task, FUSION_EPOCHS)
-    save_file(_contiguous(model), plan.output / "model.safetensors")
-    plan.config.save(plan.output / "config.json")
+    model.save_pretrained(plan.output)
     figures = {"stage": "fusion", "seed": plan.seed, "picture": pictures, "fusion": history}
     return _record(plan.output / "training.json", figures)
 
@@ -170,11 +152,3 @@ def _make_folder(folder: Path) -> None:
 def _record(path: Path, figures: dict[str, Any]) -> dict[str, Any]:
     path.write_text(json.dumps(figures, indent=2) + "\n")
     return figures
-
-
-def _contiguous(model: FusionModel) -> dict[str, Tensor]:
-    return {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-
-
-def _widened(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.is_floating_point() else tensor
