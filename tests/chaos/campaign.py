@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from aiokafka.errors import KafkaError
+
 from mmsent.errors import MmsentError
 from tests.chaos.faults import FAULTS, Circumstances
 from tests.chaos.judgement import Findings
@@ -88,7 +90,7 @@ async def _suffer(now: Circumstances, name: str) -> Event:
         event.recovery_s = round(max(0.0, reached - healed), 2)
         found = await stack.checker.check_committed()
         event.problems += [f"below committed offsets: {found}"] if found else []
-    except (AssertionError, MmsentError, TimeoutError, OSError) as error:
+    except (AssertionError, MmsentError, KafkaError, TimeoutError, OSError) as error:
         event.problems.append(f"{type(error).__name__}: {error}")
     event.rework = _taken_again(stack) - again
     event.told = {what: round(value, 2) for what, value in now.told.items()}

@@ -140,6 +140,9 @@ class Checker:
         committed = await self.committed()
         await self._read_topics()
         rows, _ = await asyncio.to_thread(self._rows, RANK)
+        return await asyncio.to_thread(self._judge_committed, committed, rows)  # the picture host goes on
+
+    def _judge_committed(self, committed: dict[int, int], rows: Sequence[Row]) -> Findings:
         facts = {
             place: self._facts[value]
             for place, value in self._standing.items()

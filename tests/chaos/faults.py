@@ -195,8 +195,12 @@ async def rewound(now: Circumstances) -> None:
     await consumer.start()
     try:
         topic = stack.settings.topic("posts")
-        back = {number: max(0, offset - min(offset // 3, 300)) for number, offset in committed.items()}
-        await consumer.commit({TopicPartition(topic, number): offset for number, offset in back.items()})
+        back = {
+            TopicPartition(topic, number): max(0, offset - min(offset // 3, 300))
+            for number, offset in committed.items()
+        }
+        consumer.assign(list(back))
+        await consumer.commit(back)
     finally:
         await consumer.stop()
     stack.checker.expect_rewind()
