@@ -262,11 +262,21 @@ def alerts(
 
 @app.command()
 def score(
+    *,
     file: Annotated[Path, typer.Argument(help="JSON Lines file of posts, '-' = stdin.")],
     source: Source = None,
     checkpoint: Checkpoint = None,
     engine: Annotated[
         Literal["auto", "openvino", "torch", "stub"] | None, typer.Option(help="What runs the model.")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="What each opinion rests on; about half a second a post.")
+    ] = False,
+    heat_maps: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Explain, and draw over each picture what its opinion rests on, as a PNG."
+        ),
     ] = None,
 ) -> None:
     """Score the posts of a file, without any server: JSON lines in a pipe, a table on a terminal.
@@ -277,11 +287,13 @@ def score(
     Examples:
       mmsent score posts.jsonl
       mmsent score posts.jsonl > scores.jsonl
+      mmsent score posts.jsonl --explain --heat-maps pictures
       echo '{"id": 1, "text": "Lovely weather"}' | mmsent score -
     """
     from mmsent.commands.score import run
 
-    run(_settings(checkpoint=checkpoint, engine=engine), file, source)
+    settings = _settings(checkpoint=checkpoint, engine=engine)
+    run(settings, file, source, explained=explain or heat_maps is not None, heat_maps=heat_maps)
 
 
 @app.command()
@@ -538,8 +550,8 @@ def db_prune(
 
 
 @app.command()
-def schema(name: Annotated[Literal["post", "scored", "alert"], typer.Argument()]) -> None:
-    """Print the JSON Schema of what stands on Kafka.
+def schema(name: Annotated[Literal["post", "scored", "explained", "alert"], typer.Argument()]) -> None:
+    """Print the JSON Schema of what stands on Kafka, and of what `score --explain` gives.
 
     \b
     Examples:

@@ -74,7 +74,7 @@ def explain(engine: Engine, request: ScoringRequest) -> Explanation:
 
     A word is taken out of the text as its author wrote it, before links, mentions and emoji are rewritten; a
     square is filled with the picture's mean colour. A region's influence is the mean over the squares that
-    cover it. The engine scores at most 3 + words + (GRID + SQUARE - 1)² variants, `BATCH_POSTS` at a time.
+    cover it. The engine scores 3 + words + (GRID - SQUARE + 1)² variants, `BATCH_POSTS` at a time.
 
     Raises:
         EngineError: the engine cannot score the post.
@@ -121,8 +121,8 @@ def _as_read(engine: Engine, request: ScoringRequest) -> tuple[ScoringRequest, l
 
 
 def _squares() -> list[Square]:
-    """SQUARE regions a side, one region apart, cut at the edges: as many cover each region."""
-    sides = [slice(max(0, end - SQUARE), min(GRID, end)) for end in range(1, GRID + SQUARE)]
+    """Squares of SQUARE regions a side, one region apart: they overlap."""
+    sides = [slice(first, first + SQUARE) for first in range(GRID - SQUARE + 1)]
     return list(product(sides, sides))
 
 

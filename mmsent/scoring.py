@@ -121,23 +121,13 @@ class OfflineScoring:
         self, scorer: Scorer, post: Post, local_images: tuple[Path, ...], gathering: "Gathering"
     ) -> Outcome:
         try:
-            result = await scorer.score(post, load_image=self._local_loader(post, local_images))
+            load_image = local_loader(post, local_images, self.settings.image_max_bytes)
+            result = await scorer.score(post, load_image=load_image)
         except EngineError as error:
             return post, error
         finally:
             gathering.leave()
         return post, result.scored
-
-    def _local_loader(self, post: Post, local_images: tuple[Path, ...]) -> ImageLoader | None:
-        if not local_images:
-            return None
-        images = zip(post.images, local_images, strict=True)
-        paths = {image.url: path for image, path in images}
-
-        async def load(url: str) -> bytes:
-            return await asyncio.to_thread(_read_picture, paths[url], self.settings.image_max_bytes)
-
-        return load
 
 
 class Gathering:
@@ -208,6 +198,18 @@ async def _cancel(tasks: Iterable["asyncio.Task[object]"]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def local_loader(post: Post, local_images: Sequence[Path], max_bytes: int) -> ImageLoader | None:
+    """What reads the post's pictures, if they lie beside the file; InputError if one cannot be read."""
+    if not local_images:
+        return None
+    paths = {image.url: path for image, path in zip(post.images, local_images, strict=True)}
+
+    async def load(url: str) -> bytes:
+        return await asyncio.to_thread(_read_picture, paths[url], max_bytes)
+
+    return load
 
 
 def _read_picture(path: Path, max_bytes: int) -> bytes:

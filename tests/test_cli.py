@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -165,7 +166,7 @@ def test_an_old_python_is_told_so(
         (["demo", "--rate", "-1"], "--rate"),
         (["demo", "--port", "70000"], "--port"),
         (["ingest", "replay"], "Missing argument"),
-        (["schema", "nonsense"], "'post', 'scored', 'alert'"),
+        (["schema", "nonsense"], "'post', 'scored', 'explained', 'alert'"),
     ],
 )
 def test_wrong_use_is_one_line(run: Run, arguments: list[str], said: str) -> None:
@@ -374,7 +375,7 @@ def test_upgrade_then_topics(run: Run, tmp_path: Path) -> None:
 # Data
 
 
-@pytest.mark.parametrize("name", ["post", "scored", "alert"])
+@pytest.mark.parametrize("name", ["post", "scored", "explained", "alert"])
 def test_schema(run: Run, name: str) -> None:
     schema = json.loads(run("schema", name).out)
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -417,6 +418,55 @@ def test_a_post_that_the_engine_cannot_score(
     assert "posts/2 is left out" in done.err
     assert "1 post in" in done.err
     assert "mmsent: 1 of 2 posts could not be scored" in done.err
+
+
+def test_explained_scores(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MMSENT_ENGINE", "stub")
+    (tmp_path / "sad.jpg").write_bytes(jpeg(draw(motifs("stream", "picnic", "negative")[0], 0)))
+    path, folder = tmp_path / "posts.jsonl", tmp_path / "new" / "maps"
+    lines = [
+        {"id": "../../etc/x", "text": "a good day", "image": "sad.jpg"},
+        {"id": "..\\..\\etc\\x", "text": "", "image": "sad.jpg"},
+        {"id": 3, "text": "a good day"},
+        {"id": 4, "text": "https://example.org"},
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = run("score", path, "--heat-maps", folder)
+    assert done.code == 0
+    found = [json.loads(line) for line in done.out.splitlines()]
+    schema = json.loads(run("schema", "explained").out)
+    for scored in found:
+        jsonschema.validate(scored, schema)
+    both, picture, words, nothing = (scored.pop("explanation") for scored in found)
+    plain = [json.loads(line) for line in run("score", path).out.splitlines()]
+    for scored in (*found, *plain):
+        del scored["scored_at"]
+    assert found == plain
+    assert [word["word"] for word in both["words"] if word["text"] > 0] == ["good"]
+    assert (both["fused_text"], picture["fused_text"], words["fused_text"]) == (
+        pytest.approx(0.425),
+        None,
+        None,
+    )
+    assert (picture["words"], words["regions"], nothing) == ([], None, None)
+    assert {both["heat_map"], picture["heat_map"]} == {file.name for file in folder.iterdir()}
+    assert words["heat_map"] is None
+    for file in folder.iterdir():
+        assert file.read_bytes().startswith(b"\x89PNG")
+        assert re.fullmatch(r"posts-etc-x-[0-9a-f]{12}\.png", file.name)
+
+
+def test_explanations_of_what_cannot_be_scored_or_written(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MMSENT_ENGINE", "stub")
+    path = tmp_path / "posts.jsonl"
+    path.write_text(f'{{"id": 1, "text": "good"}}\n{{"id": 2, "text": "{POISON}"}}\n')
+    assert "no folder for heat maps" in run("score", path, "--heat-maps", path).complaint
+    done = run("score", path, "--explain")
+    assert done.code == 1
+    assert [json.loads(line)["explanation"]["heat_map"] for line in done.out.splitlines()] == [None]
+    assert "posts/2 is left out" in done.err
 
 
 # Alerts

@@ -101,7 +101,7 @@ def test_the_engine_is_asked_in_bounded_batches(engine: RecordingEngine) -> None
     found = explain(engine, ScoringRequest("so " * 1000, lit_picture()))
     assert len(found.words) == MAX_WORDS
     assert max(map(len, engine.batches)) == BATCH_POSTS
-    assert sum(map(len, engine.batches)) == 1 + MAX_WORDS + (GRID + 1) ** 2 + 2
+    assert sum(map(len, engine.batches)) == 1 + MAX_WORDS + (GRID - 1) ** 2 + 2
     assert engine.batches[0][0].text == "so " * 1000
 
 

@@ -29,7 +29,7 @@ FLOORS = (
         ),
         *("engine", "explain", "sources"),
     ),
-    ("pipeline", "scoring", "detector", "training"),
+    ("pipeline", "scoring", "explaining", "detector", "training"),
     ("embedded", "commands", "doctor", "cli", "worker", "dashboard"),
 )
 ORDER = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}

@@ -6,6 +6,7 @@ from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
@@ -13,8 +14,11 @@ from rich.console import Console
 from mmsent.commands import demo
 from mmsent.commands.alert_view import block
 from mmsent.commands.alerts import DOUBLED_AFTER_S, GROWN_AFTER_S, Pace, Shown
-from mmsent.commands.score_view import header, row, summary
+from mmsent.commands.score_view import explained_block, header, legend, row, summary
 from mmsent.embedded.browser import has_display, open_page
+from mmsent.engine.base import ScoringRequest
+from mmsent.engine.stub import StubEngine
+from mmsent.explain import explain
 from mmsent.posts import Alert, Opinion, Post, ScoredPost, Window
 from mmsent.store.reads import Quote
 
@@ -174,6 +178,48 @@ def test_a_summary_of_scores() -> None:
     said = summary(posts=1200, flagged=30, unscored=2, seconds=10.0, threshold=0.583)
     assert said == "1,200 posts in 10.0 s · 120 posts/s · 30 flagged (conflict ≥ 0.58) · 2 without a score"
     assert summary(posts=0, flagged=0, unscored=0, seconds=0.0, threshold=0.5).startswith("0 posts in 0.0 s")
+
+
+def shown(text: str, width: int) -> str:
+    """The block of a post whose picture is bright at the right."""
+    pixels = np.full((48, 48, 3), 165, np.uint8)
+    pixels[16:32, 32:] = 255
+    explanation = explain(StubEngine(image_size=48), ScoringRequest(text, pixels))
+    post = Post(post_id="test/1", source="test", created_at=NOON, text=text)
+    screen = StringIO()
+    console = Console(file=screen, width=width, color_system=None)
+    console.print(explained_block(scored(), post, explanation, threshold=0.6, width=width))
+    return screen.getvalue()
+
+
+def test_a_block_says_what_each_opinion_rests_on() -> None:
+    assert [line.rstrip() for line in shown("A lovely\n😀 basket, sadly", 100).splitlines()] == [
+        "",
+        "test/ [2J1  conflict ≠ 0.66",
+        "  words    ▲ positive 0.90  A lovely(+85) 😀 basket, sadly",
+        "  picture  ▼ negative 0.73  most at the right +21",
+        "  fused    ▼ negative 0.73  words +42 picture +0 · attention words 50%, picture 50%",
+    ]
+    assert legend().plain.startswith("+8 supports the opinion")
+
+
+@pytest.mark.parametrize("width", [40, 60, 100])
+@pytest.mark.parametrize(
+    "text", ["", "x" * 500, "宅配 " * 200, "a\x1b[2J\r\nb\u202ec\u2028d\u061ce", "[red]not markup[/red]"]
+)
+def test_a_strangers_text_stays_in_its_block(width: int, text: str) -> None:
+    said = shown(text, width)
+    assert all(cell_len(line) <= width for line in said.splitlines())
+    assert not set(said) & set("\x1b\r\u202e\u2028\u061c")
+    assert ("[red]" in said) == text.startswith("[red]")
+
+
+def test_a_post_without_a_score_has_no_reasons() -> None:
+    post = Post(post_id="test/1", source="test", created_at=NOON, text="Witaj")
+    without = scored(fused=None, text=None, image=None, conflict=None, unscored_reason="language")
+    screen = StringIO()
+    Console(file=screen).print(explained_block(without, post, None, threshold=0.6, width=80))
+    assert screen.getvalue().split() == ["test/", "[2J1", "(language)", "Witaj"]
 
 
 # The demo
