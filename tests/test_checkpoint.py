@@ -89,6 +89,16 @@ def test_another_format_is_refused(folder: Path) -> None:
     assert "format 2" in refusal(folder)
 
 
+def test_a_folder_for_torch_alone_says_how_to_get_parts(folder: Path) -> None:
+    (folder / "config.json").write_text('{"model_type": "mmsent", "text_config": {}, "image_size": 64}')
+    assert "holds a model for torch" in refusal(folder)
+
+
+def test_what_torch_needs_of_the_config_is_left_alone(folder: Path) -> None:
+    write_config(folder, model_type="mmsent", text_config={"model_type": "bert"}, width=16)
+    assert load_checkpoint(folder).model_id == "small@3"
+
+
 def test_other_labels_are_refused(folder: Path) -> None:
     write_config(folder, labels=["negative", "neutral", "positive"])
     assert "labels" in refusal(folder)

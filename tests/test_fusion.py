@@ -12,12 +12,13 @@ from huggingface_hub import ModelCard  # noqa: E402  after the skip
 from huggingface_hub.errors import LocalEntryNotFoundError  # noqa: E402  after the skip
 from safetensors.torch import save_file  # noqa: E402  after the skip
 from torchvision.models import get_model  # noqa: E402  after the skip
-from transformers import AutoConfig, AutoModel, AutoTokenizer  # noqa: E402  after the skip
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer  # noqa: E402  after the skip
 
 from mmsent.errors import CheckpointError, InputError, SetupError  # noqa: E402  after the skip
 from mmsent.model.fusion import PRESETS, FusionConfig, FusionModel, PictureEncoder  # noqa: E402  imports torch
 from mmsent.model.inputs import TextTokenizer  # noqa: E402  after the skip
 
+CONFIG = FusionConfig.preset("tiny")
 REGIONS = 4
 SMALL = {"vocab_size": 100, "max_position_embeddings": 40}
 ENCODERS = {
@@ -31,7 +32,7 @@ ENCODERS = {
 @pytest.fixture(scope="module")
 def model() -> FusionModel:
     torch.manual_seed(0)
-    return FusionModel(FusionConfig.preset("tiny")).eval()
+    return FusionModel(CONFIG).eval()
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,12 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("mmsent.model.fusion.snapshot_download", unreachable)
     monkeypatch.setattr("torch.hub.download_url_to_file", unreachable)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # nothing downloaded before
+
+
+def test_a_folder_of_parts_alone_is_refused(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "text.onnx")
+    with pytest.raises(CheckpointError, match=r"holds no model\*\.safetensors: .*mmsent export"):
+        FusionModel.from_pretrained(folder)
 
 
 def test_shapes(model: FusionModel) -> None:
@@ -105,9 +112,10 @@ def test_every_resnet_of_torchvision_fits(name: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
-def test_any_encoder_of_berts_kind_starts_from_a_folder(kind: str, tmp_path: Path) -> None:
-    theirs = AutoModel.from_config(AutoConfig.for_model(kind, **SMALL, **ENCODERS[kind]))
+def test_any_encoder_of_berts_kind_starts_from_a_folder(kind: str, saved: Path, tmp_path: Path) -> None:
+    theirs = AutoModelForMaskedLM.from_config(AutoConfig.for_model(kind, **SMALL, **ENCODERS[kind]))
     theirs.save_pretrained(tmp_path)
+    (tmp_path / "tokenizer.json").write_bytes((saved / "tokenizer.json").read_bytes())
     config = FusionConfig.of_encoders(str(tmp_path), "resnet18", max_length=32, width=16, image_size=64)
     model = FusionModel(config).eval()
     model.load_text_encoder()
@@ -115,7 +123,7 @@ def test_any_encoder_of_berts_kind_starts_from_a_folder(kind: str, tmp_path: Pat
     mask = torch.ones_like(input_ids)
     mask[1, 4:] = 0
     words, logits = model.text_states(input_ids, mask)
-    expected = theirs.eval()(input_ids=input_ids, attention_mask=mask).last_hidden_state
+    expected = theirs.eval().base_model(input_ids=input_ids, attention_mask=mask).last_hidden_state
     torch.testing.assert_close(words[0], expected[0])
     torch.testing.assert_close(words[1, :4], expected[1, :4])
     alone, _ = model.text_states(input_ids[1:, :4], mask[1:, :4])
@@ -256,8 +264,24 @@ def test_pickles_are_never_read(folder: Path, tmp_path: Path) -> None:
     encoder = tmp_path / "encoder"
     encoder.mkdir()
     AutoConfig.for_model("bert", **SMALL, **ENCODERS["bert"]).save_pretrained(encoder)
+    (encoder / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
     torch.save({}, encoder / "pytorch_model.bin")
-    with pytest.raises(InputError, match="cannot start the text encoder"):
+    with pytest.raises(InputError, match=r"cannot start the text encoder .* model\.safetensors"):
+        model.load_text_encoder(encoder)
+
+
+def test_a_text_encoder_of_another_model_is_refused(model: FusionModel, folder: Path, tmp_path: Path) -> None:
+    """A folder of other sizes, one whose weights are of something else, one without a tokenizer."""
+    encoder = tmp_path / "encoder"
+    AutoModel.from_config(AutoConfig.for_model("bert", **SMALL, **ENCODERS["bert"])).save_pretrained(encoder)
+    with pytest.raises(InputError, match=r"no tokenizer\.json"):
+        model.load_text_encoder(encoder)
+    (encoder / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
+    with pytest.raises(InputError, match="size mismatch"):
+        model.load_text_encoder(encoder)
+    AutoConfig.for_model(**CONFIG.text_config).save_pretrained(encoder)
+    save_file({"something.else": torch.zeros(1)}, encoder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError, match="lacks the text encoder's"):
         model.load_text_encoder(encoder)
 
 

@@ -58,6 +58,15 @@ model = FusionModel.from_pretrained("FOLDER OR OWNER/NAME", revision="COMMIT")
 ```
 """
 
+_FIRST_FORMAT = {  # BERT's sizes, as configurations named them before encoders had names
+    "vocab_size": "vocab_size",
+    "hidden_size": "text_width",
+    "num_hidden_layers": "text_layers",
+    "num_attention_heads": "text_heads",
+    "intermediate_size": "text_intermediate",
+    "max_position_embeddings": "text_positions",
+}
+
 ImageEncoderName = Literal["resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
 _RESNETS: dict[str, tuple[Any, list[int]]] = {  # He et al. 2016, table 1
     "resnet10": (BasicBlock, [1, 1, 1, 1]),  # for tests; torchvision has no weights for it
@@ -95,7 +104,7 @@ class FusionConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _read_first_format(cls, fields: Any) -> Any:
-        """Configurations written before encoders had names spelt out a BERT's sizes and a ResNet's blocks."""
+        """Configurations from before encoders had names: a BERT's sizes and a ResNet's blocks, spelt out."""
         if not isinstance(fields, dict) or "text_width" not in fields:
             return fields
         sizes = {name: fields[old] for name, old in _FIRST_FORMAT.items() if old in fields}
@@ -162,16 +171,6 @@ class FusionConfig(BaseModel):
 
     def save(self, path: Path) -> None:
         path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-
-
-_FIRST_FORMAT = {
-    "vocab_size": "vocab_size",
-    "hidden_size": "text_width",
-    "num_hidden_layers": "text_layers",
-    "num_attention_heads": "text_heads",
-    "intermediate_size": "text_intermediate",
-    "max_position_embeddings": "text_positions",
-}
 
 
 def _bert(width: int, layers: int, heads: int, **others: int) -> dict[str, Any]:
@@ -349,15 +348,16 @@ class FusionModel(nn.Module, ModelHubMixin):
             SetupError: the hub cannot be reached, or does not have it.
         """
         folder = _folder(str(pretrained_model_name_or_path), revision, **download)
-        model = cls(FusionConfig.load(folder / CONFIG_FILE))
         weights = sorted(folder.glob(WEIGHTS))
         if not weights:
-            raise CheckpointError(f"{folder} holds no {WEIGHTS}, and nothing else is read: {_CONVERT}")
+            raise CheckpointError(f"{folder} holds no {WEIGHTS}: {_AGAIN}; {_CONVERT}")
+        model = cls(FusionConfig.load(folder / CONFIG_FILE))
         for name, digest in _read_json(folder / CONFIG_FILE).get("files", {}).items():
             if folder / name in weights and file_hash(folder / name) != digest:
                 raise CheckpointError(f"{folder / name} is not the file that config.json names: {_AGAIN}")
         load_weights(model, *weights, remedy=_AGAIN)
-        model.tokenizer_files = _read_tokenizer(folder)
+        if (folder / TOKENIZER_FILE).exists():
+            model.tokenizer_files = _read_tokenizer(folder)
         return model.eval()
 
     def _save_pretrained(self, save_directory: Path) -> None:
@@ -395,14 +395,18 @@ class FusionModel(nn.Module, ModelHubMixin):
         if folder is None and self.config.text_encoder is None:
             return
         folder = folder or encoder_folder(str(self.config.text_encoder))
-        try:
-            trained = AutoModel.from_pretrained(folder, use_safetensors=True).state_dict()
-            self.text_encoder.load_state_dict(
-                {name: tensor for name, tensor in trained.items() if not name.startswith("pooler.")}
-            )
-        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-            raise InputError(f"cannot start the text encoder from {folder} ({_line(error)})") from error
         self.tokenizer_files = _read_tokenizer(folder)
+        try:
+            encoder, found = AutoModel.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
+            trained = {name: tensor for name, tensor in encoder.state_dict().items() if _kept(name)}
+            self.text_encoder.load_state_dict(trained)
+        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+            raise InputError(
+                f"cannot start the text encoder from {folder} ({_line(error)}): "
+                "it must hold the config.json and model.safetensors that the configuration names"
+            ) from error
+        if missing := sorted(filter(_kept, found["missing_keys"])):
+            raise InputError(f"{folder} lacks the text encoder's {missing[0]}: it is of another model")
 
     def load_image_encoder(self, file: Path | None = None) -> None:
         """Start the picture encoder from a ResNet in safetensors, or from torchvision's weights.
@@ -480,7 +484,7 @@ def _text_encoder(config: FusionConfig) -> Any:
     for module in encoder.modules():
         if isinstance(module, nn.Dropout):
             module.p = config.dropout
-    return encoder
+    return encoder.float()
 
 
 def _projection(width_in: int, width: int) -> nn.Sequential:
@@ -530,8 +534,17 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _read_tokenizer(folder: Path) -> dict[str, str]:
     """The tokenizer's files by name: what AutoTokenizer needs."""
+    if not (folder / TOKENIZER_FILE).exists():
+        raise InputError(
+            f"{folder} has no {TOKENIZER_FILE}: transformers.AutoTokenizer.from_pretrained(FOLDER)"
+            ".save_pretrained(FOLDER) makes one of older files"
+        )
     paths = [folder / name for name in _TOKENIZER_FILES]
     return {path.name: path.read_text(encoding="utf-8") for path in paths if path.exists()}
+
+
+def _kept(name: str) -> bool:
+    return not name.startswith("pooler.")
 
 
 def _without_classifier(weights: dict[str, Tensor]) -> dict[str, Tensor]:
