@@ -399,6 +399,26 @@ def test_openvino_runs_each_part_only_for_the_posts_that_need_it(
     assert {name: sum(counts) for name, counts in rows.items()} == {"_text": 2, "_image": 2, "_fusion": 1}
 
 
+def test_openvino_reads_a_picture_that_posts_share_once(
+    engine: OpenVinoEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = [ScoringRequest("a", picture(seed)) for seed in (1, 2, 1, 3, 2)]
+    alone = [engine.score([request])[0].image for request in requests]
+    read: list[int] = []
+    part = engine._image
+
+    def counted(**inputs: NDArray[np.uint8]):
+        read.append(len(inputs["pixel_values"]))
+        return part(**inputs)
+
+    monkeypatch.setattr(engine, "_image", counted)
+    for prediction, opinion in zip(engine.score(requests), alone, strict=True):
+        assert prediction.image is not None
+        assert opinion is not None
+        assert shares(prediction.image) == pytest.approx(shares(opinion), abs=1e-3)
+    assert sum(read) == 3
+
+
 def test_openvino_estimates_sizes_for_the_batcher(engine: OpenVinoEngine) -> None:
     assert engine.size(ScoringRequest(None, picture(1))).tokens == 0
     assert engine.size(ScoringRequest(None, picture(1))).images == 1

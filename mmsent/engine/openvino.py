@@ -118,10 +118,15 @@ class OpenVinoEngine(Engine):
     def _read_images(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         if not len(pixels):
             return np.empty((0, 0, 0), np.float32), np.empty((0, len(LABELS)), np.float32)
-        outputs = [self._image(pixel_values=pixels[chunk]) for chunk in _chunks(np.arange(len(pixels)))]
-        return np.concatenate([hidden for hidden, _ in outputs]), np.concatenate(
+        distinct: dict[bytes, int] = {}  # a picture that several posts share is read once
+        places = [distinct.setdefault(picture.tobytes(), len(distinct)) for picture in pixels]
+        firsts = np.unique(places, return_index=True)[1]
+        outputs = [
+            self._image(pixel_values=pixels[firsts[chunk]]) for chunk in _chunks(np.arange(len(firsts)))
+        ]
+        return np.concatenate([hidden for hidden, _ in outputs])[places], np.concatenate(
             [logits for _, logits in outputs]
-        )
+        )[places]
 
     def _chunks_of_like_length(self, lengths: NDArray[np.int64]) -> Iterator[tuple[Rows, int]]:
         padded = np.minimum(-(-lengths // TOKEN_STEP) * TOKEN_STEP, self._max_length)
