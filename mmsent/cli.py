@@ -270,7 +270,7 @@ def score(
         Literal["auto", "openvino", "torch", "stub"] | None, typer.Option(help="What runs the model.")
     ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="What each opinion rests on; about half a second a post.")
+        bool, typer.Option("--explain", help="What each opinion rests on; scores a post about fifty times.")
     ] = False,
     heat_maps: Annotated[
         Path | None,
