@@ -361,21 +361,46 @@ def export(
 
 @app.command()
 def evaluate(
-    data: Data,
-    checkpoint: Checkpoint = None,
-    split: Annotated[str, typer.Option(help="Which posts of the data set.")] = "dev",
+    checkpoint: Annotated[str, typer.Argument(help="Checkpoint folder, or 'default' for the shipped one.")],
+    data: Annotated[Path, typer.Argument(help="Folder with the data sets.")],
+    *,
+    split: Annotated[str, typer.Option(help="Which posts of the data sets.")] = "dev",
+    prior: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            max=0.999,
+            help="Share of posts with opposite text and picture that flags are judged for. [default: 0.0735]",
+        ),
+    ] = None,
+    text_only_for_missing: Annotated[
+        bool,
+        typer.Option("--text-only-for-missing", help="Judge posts without their picture by their text."),
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for all tables and pictures (report.md, PNG, figures.json).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False,
 ) -> None:
     """Judge a checkpoint on labelled posts; pip install 'mmsent[train]'.
 
     \b
     Examples:
-      mmsent evaluate --data data
-      mmsent evaluate --data data --checkpoint checkpoint --json
+      mmsent evaluate default data
+      mmsent evaluate checkpoint data --report report
+      mmsent evaluate checkpoint data --split test --prior 0.05 --json
     """
     from mmsent.commands.model import evaluate
 
-    evaluate(_settings(checkpoint=checkpoint).checkpoint, data, split=split, as_json=as_json)
+    evaluate(
+        None if checkpoint == "default" else Path(checkpoint),
+        data,
+        split=split,
+        prior=prior,
+        text_only_for_missing=text_only_for_missing,
+        report=report,
+        as_json=as_json,
+    )
 
 
 @kafka.command("create")

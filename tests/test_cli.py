@@ -273,7 +273,7 @@ def test_no_kafka(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     [
         (["train", "--data", "x"], "train"),
         (["export", "x", "--data", "x", "--output", "y"], "export"),
-        (["evaluate", "--data", "x"], "evaluate"),
+        (["evaluate", "default", "x"], "evaluate"),
     ],
 )
 def test_without_the_extra(

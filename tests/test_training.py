@@ -21,16 +21,10 @@ from mmsent.errors import InputError  # noqa: E402  after the skip
 from mmsent.model.checkpoint import load_checkpoint  # noqa: E402  after the skip
 from mmsent.model.fusion import FusionConfig, FusionModel, PictureEncoder  # noqa: E402  after the skip
 from mmsent.training.data import IGNORED, length_buckets, read_jsonl, read_posts, read_texts  # noqa: E402
-from mmsent.training.evaluate import evaluate, render  # noqa: E402  after the skip
+from mmsent.training.evaluate import evaluate  # noqa: E402  after the skip
 from mmsent.training.export import export, export_parts, parity, write_config  # noqa: E402  after the skip
-from mmsent.training.metrics import (  # noqa: E402  after the skip
-    accuracy,
-    choose_threshold,
-    conflict_auroc,
-    flag_figures,
-    log_loss,
-    out_of_fold_flags,
-)
+from mmsent.training.metrics import accuracy, log_loss  # noqa: E402  after the skip
+from mmsent.training.summary import percent, summary  # noqa: E402  after the skip
 from mmsent.training.train import load_trained, train  # noqa: E402  after the skip
 
 TINY = FusionConfig.preset("tiny")
@@ -72,9 +66,14 @@ def write_posts(folder: Path) -> None:
             felt = {"positive": "negative", "negative": "positive"}.get(name, name)
             image_label = felt if split == "conflict" else name
             path = f"images/{split}-{number}.png"
-            Image.new("RGB", (90, 70), COLOURS[image_label]).save(folder / path)
+            Image.new("RGB", (90, 60 + len(rows)), COLOURS[image_label]).save(folder / path)
             rows.append(
-                {"id": f"{split}-{number}", "split": split, "text": f"{WORDS[name]} {number}", "image": path}
+                {
+                    "id": f"{split}-{number}",
+                    "split": split,
+                    "text": f"{WORDS[name]} {split} {number}",
+                    "image": path,
+                }
                 | {"label": None if split == "conflict" else name}
                 | {"text_label": name, "image_label": image_label}
             )
@@ -145,11 +144,16 @@ def test_export_is_a_checkpoint(checkpoint: Path, data: Path) -> None:
     }
     figures = evaluate(checkpoint, data)
     assert figures["posts"] == SPLITS["dev"]
-    assert f"{figures['heads']['fused']['own']['accuracy']:.3f}" in render(figures)
+    fused = figures["heads"]["fused"]["own"]["accuracy"]
+    assert fused["low"] <= fused["value"] <= fused["high"]
+    assert percent(fused) in summary(figures)
+    assert percent(fused) in (checkpoint / "README.md").read_text()
+    assert figures["semeval"]["posts"] == 9
+    assert figures["without_repeats"]["posts"] == SPLITS["dev"]
     sample = figures["sample"]
     assert sample["posts"] > 30
     assert 0 < sample["opposite"] < sample["posts"] / 2
-    assert f"picture accuracy {sample['image_accuracy']:.3f}" in render(figures)
+    assert f"picture accuracy {sample['image_accuracy']:.3f}" in summary(figures)
 
 
 def test_no_part_names_a_place_of_this_machine(checkpoint: Path, trained: Path) -> None:
@@ -252,32 +256,3 @@ def test_figures_leave_out_rows_without_label() -> None:
     opinions = np.array([[0.5, 0.3, 0.2], [0.6, 0.3, 0.1], [0.1, 0.1, 0.8]])
     assert accuracy(labels, opinions) == 0.5
     assert log_loss(labels, opinions) == pytest.approx(-(np.log(0.5) + np.log(0.1)) / 2)
-
-
-def test_flags_at_another_prevalence_follow_bayes() -> None:
-    agreeing, opposite = np.array([0.1, 0.2, 0.3, 0.9]), np.array([0.8, 0.95])
-    figures = flag_figures(agreeing, opposite, 0.85, prevalence=0.1)
-    assert figures["recall"] == 0.5
-    assert figures["flag_rate"] == pytest.approx(0.1 * 0.5 + 0.9 * 0.25)
-    assert figures["precision"] == pytest.approx(0.05 / 0.275)
-    assert conflict_auroc(agreeing, opposite) == pytest.approx(7 / 8)
-
-
-def test_the_threshold_reaches_the_precision_with_the_greatest_recall() -> None:
-    generator = np.random.default_rng(0)
-    agreeing, opposite = generator.beta(2, 6, 400), generator.beta(4, 4, 200)
-    threshold = choose_threshold(agreeing, opposite, prevalence=0.07, least_precision=0.3)
-    chosen = flag_figures(agreeing, opposite, threshold, 0.07)
-    assert chosen["precision"] >= 0.3
-    assert all(
-        flag_figures(agreeing, opposite, value, 0.07)["precision"] < 0.3
-        or flag_figures(agreeing, opposite, value, 0.07)["recall"] <= chosen["recall"]
-        for value in np.linspace(0, 1, 101)
-    )
-
-
-def test_out_of_fold_flags_do_not_profit_from_noise() -> None:
-    """On scores without any information precision falls back to the prevalence."""
-    generator = np.random.default_rng(1)
-    figures = out_of_fold_flags(generator.random(2_000), generator.random(1_000), 0.1, least_precision=0.3)
-    assert figures["precision"] < 0.2

@@ -70,9 +70,36 @@ def export(trained: Path, data: Path, output: Path, *, name: str, version: int) 
     say(f"a checkpoint is in {output}; use it with MMSENT_CHECKPOINT={output}")
 
 
-def evaluate(checkpoint: Path | None, data: Path, *, split: str, as_json: bool) -> None:
-    """Judge a checkpoint on labelled posts; figures on stdout."""
+def evaluate(
+    checkpoint: Path | None,
+    data: Path,
+    *,
+    split: str,
+    prior: float | None,
+    text_only_for_missing: bool,
+    report: Path | None,
+    as_json: bool,
+) -> None:
+    """Judge a checkpoint on labelled posts; figures on stdout, and at length in the folder `report`.
+
+    Raises:
+        InputError: checkpoint, data or the report's folder cannot be used.
+    """
     with _extra():
-        from mmsent.training.evaluate import evaluate, render  # noqa: PLC0415  # scikit-learn
-    figures = evaluate(checkpoint, data, split=split)
-    give(json.dumps(figures) if as_json else render(figures))
+        from mmsent.training.conflict_figures import NATURAL_PREVALENCE  # noqa: PLC0415  # scikit-learn
+        from mmsent.training.evaluate import evaluate  # noqa: PLC0415  # scikit-learn
+        from mmsent.training.report import as_json_text, make_folder, write_report  # noqa: PLC0415  # matplotlib
+        from mmsent.training.summary import summary  # noqa: PLC0415  # with the others
+    if report is not None:
+        make_folder(report)
+    figures = evaluate(
+        checkpoint,
+        data,
+        split=split,
+        prior=NATURAL_PREVALENCE if prior is None else prior,
+        text_only_for_missing=text_only_for_missing,
+    )
+    give(as_json_text(figures, indent=None) if as_json else summary(figures))
+    if report is not None:
+        write_report(figures, report)
+        say(f"tables and pictures are in {report / 'report.md'}")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from mmsent.errors import InputError
 from mmsent.model.inputs import LABELS
 
 IGNORED = -100  # torch's cross_entropy leaves such a row out
+_POSTS = Path("mvsa-single", "posts.jsonl")
+_NAMED = 5  # missing pictures that an error names
 
 
 @dataclass(frozen=True)
@@ -33,23 +35,54 @@ class LabelledPost:
     label: int
     text_label: int
     image_label: int
+    has_picture: bool = True  # False: its file is missing, and the text alone is to be judged
 
 
 def read_texts(data: Path, split: str) -> list[LabelledText]:
     """SemEval-2017 Task 4A, `split` train or dev, from `<data>/semeval2017-task4a/<split>.jsonl`."""
-    path = data / "semeval2017-task4a" / f"{split}.jsonl"
-    return [LabelledText(_field(row, "text", path), _label(row, "label", path)) for row in read_jsonl(path)]
+    path = texts_file(data, split)
+    texts = [LabelledText(_field(row, "text", path), _label(row, "label", path)) for row in read_jsonl(path)]
+    if not texts:
+        raise InputError(f"{path} is empty: give the folder that holds the whole data set")
+    return texts
 
 
-def read_posts(data: Path, split: str) -> list[LabelledPost]:
-    """MVSA-Single, `split` train, dev or conflict, from `<data>/mvsa-single/posts.jsonl`."""
-    path = data / "mvsa-single" / "posts.jsonl"
-    posts = [_post(row, path) for row in read_jsonl(path) if row.get("split") == split]
+def texts_file(data: Path, split: str) -> Path:
+    """Where `read_texts` looks."""
+    return data / "semeval2017-task4a" / f"{split}.jsonl"
+
+
+def read_posts(data: Path, split: str, *, text_only_for_missing: bool = False) -> list[LabelledPost]:
+    """MVSA-Single, `split` train, dev or conflict, from `<data>/mvsa-single/posts.jsonl`.
+
+    Raises:
+        InputError: the file is damaged, no post is of that split, or pictures are missing, unless their posts
+            are to be judged by their text alone.
+    """
+    path = data / _POSTS
+    rows = read_jsonl(path)
+    posts = [_post(row, path) for row in rows if row.get("split") == split]
     if not posts:
-        raise InputError(
-            f"{path} holds no post of split {split!r}: give the folder that holds the whole data set"
-        )
-    return posts
+        there = ", ".join(sorted({str(row.get("split")) for row in rows})) or "none"
+        raise InputError(f"{path} holds no post of split {split!r}: it has {there}")
+    missing = [post.image for post in posts if not post.image.is_file()]
+    if missing and not text_only_for_missing:
+        raise InputError(_say_missing(missing, len(posts), split))
+    lost = set(missing)
+    return [replace(post, has_picture=False) if post.image in lost else post for post in posts]
+
+
+def post_splits(data: Path) -> set[str]:
+    """The splits that `read_posts` can read."""
+    return {str(row.get("split")) for row in read_jsonl(data / _POSTS)}
+
+
+def _say_missing(missing: Sequence[Path], posts: int, split: str) -> str:
+    named = ", ".join(map(str, missing[:_NAMED])) + (", …" if len(missing) > _NAMED else "")
+    return (
+        f"{len(missing)} of {posts} pictures of split {split!r} are missing: {named}; "
+        "complete the data set, or evaluate with --text-only-for-missing"
+    )
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
@@ -108,7 +141,9 @@ def _field(row: dict[str, Any], name: str, path: Path) -> str:
 
 
 def _label(row: dict[str, Any], name: str, path: Path) -> int:
-    value = row.get(name)
+    if name not in row:
+        raise InputError(f"{path}: a row has no {name!r} (id {row.get('id')}): repair or remove the line")
+    value = row[name]
     if value is None:
         return IGNORED
     if value not in LABELS:

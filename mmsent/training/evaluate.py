@@ -1,170 +1,189 @@
-"""`mmsent evaluate`: how good a checkpoint is on MVSA-Single and the sample, run as serving runs it."""
+"""`mmsent evaluate`: how good a checkpoint is on MVSA-Single, SemEval-2017 4A and the sample, as served."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from mmsent.engine.base import Engine, Head, Prediction, ScoringRequest
+from mmsent.engine.base import Engine, Prediction, ScoringRequest
 from mmsent.engine.openvino import OpenVinoEngine
+from mmsent.errors import InputError
 from mmsent.model.checkpoint import load_checkpoint
-from mmsent.model.inputs import NEGATIVE, has_text
-from mmsent.posts import Opinion
-from mmsent.training.data import IGNORED, LabelledPost, read_posts
-from mmsent.training.features import picture
-from mmsent.training.metrics import (
-    choose_threshold,
-    conflict_auroc,
-    conflict_average_precision,
-    flag_figures,
-    head_figures,
-    out_of_fold_flags,
+from mmsent.model.inputs import has_text
+from mmsent.training.bootstrap import RESAMPLES
+from mmsent.training.conflict_figures import (
+    LEAST_PRECISION,
+    NATURAL_PREVALENCE,
+    OutOfFold,
+    conflict_figures,
+    leave_folds_out,
 )
+from mmsent.training.data import (
+    IGNORED,
+    LabelledPost,
+    LabelledText,
+    post_splits,
+    read_posts,
+    read_texts,
+    texts_file,
+)
+from mmsent.training.features import picture
+from mmsent.training.figures import (
+    HEADS,
+    Judged,
+    agreement_figures,
+    combination_figures,
+    head_figures,
+    intensity_figures,
+    judged,
+    text_figures,
+    unrepeated,
+)
+from mmsent.training.metrics import choose_threshold
 from mmsent.training.sample_judge import judge_sample
 
-NATURAL_PREVALENCE = 358 / 4_869  # opposite pairs among all annotated posts of MVSA-Single (Niu et al. 2016)
-LEAST_PRECISION = 0.36  # where the threshold is chosen; on other posts about 0.3 is left of it
-HEADS: tuple[Head, ...] = ("text", "image", "fused")
+__all__ = ["HEADS", "evaluate", "first_threshold", "judge", "predict"]
+
+LEARNED = "train"  # the split that posts must not repeat to count as new
+NOTHING_TO_READ = "@someone https://example.org"  # no word of anybody's own
 _BATCH = 32
+Item = TypeVar("Item")
 
 
-def evaluate(checkpoint: Path | None, data: Path, *, split: str = "dev") -> dict[str, Any]:
+def evaluate(
+    checkpoint: Path | None,
+    data: Path,
+    *,
+    split: str = "dev",
+    prior: float = NATURAL_PREVALENCE,
+    text_only_for_missing: bool = False,
+) -> dict[str, Any]:
     """Figures of a checkpoint (None: the shipped one) on `split`, its conflict score against `conflict`.
+
+    SemEval-2017 4A of the same split is judged where the data has it. `prior` is the share of opposite posts
+    that flags and conflict probabilities are given for. All inputs are checked before anything is judged.
 
     Raises:
         CheckpointError: the checkpoint cannot be used.
-        InputError: the data set cannot be read.
+        InputError: the data set cannot be read, or pictures are missing and were not asked to be.
     """
-    with OpenVinoEngine(load_checkpoint(checkpoint)) as engine:
-        return judge(engine, read_posts(data, split), read_posts(data, "conflict"))
+    found = load_checkpoint(checkpoint)
+    posts = read_posts(data, split, text_only_for_missing=text_only_for_missing)
+    opposite = read_posts(data, "conflict", text_only_for_missing=text_only_for_missing)
+    learned = [
+        post
+        for name in {LEARNED} & (post_splits(data) - {split})
+        for post in read_posts(data, name, text_only_for_missing=True)
+    ]
+    texts = read_texts(data, split) if texts_file(data, split).is_file() else []
+    with OpenVinoEngine(found) as engine:
+        return judge(engine, posts, opposite, learned=learned, texts=texts, prior=prior)
 
 
-def judge(engine: Engine, posts: Sequence[LabelledPost], opposite: Sequence[LabelledPost]) -> dict[str, Any]:
-    """All figures: each head against its own and the post's label, the conflict score, and the sample."""
-    agreeing_predictions, opposite_predictions = predict(engine, posts), predict(engine, opposite)
-    opinions = {head: _opinions(agreeing_predictions, head) for head in HEADS}
-    own = {
-        "text": _labels(posts, "text_label"),
-        "image": _labels(posts, "image_label"),
-        "fused": _labels(posts, "label"),
-    }
+def judge(
+    engine: Engine,
+    posts: Sequence[LabelledPost],
+    opposite: Sequence[LabelledPost],
+    *,
+    learned: Sequence[LabelledPost] = (),
+    texts: Sequence[LabelledText] = (),
+    prior: float = NATURAL_PREVALENCE,
+) -> dict[str, Any]:
+    """All figures, of all posts and without those that repeat another one or one of `learned`.
+
+    Raises:
+        InputError: a head has no label to be judged by, or conflicts are too few to be judged out of fold.
+    """
+    for name in ("label", "text_label", "image_label"):
+        if all(getattr(post, name) == IGNORED for post in posts):
+            raise InputError(
+                f"no post of split {posts[0].split!r} has a {name}: judge one that has, e.g. dev"
+            )
+    everything = [*posts, *opposite]
+    groups, first = unrepeated(everything, learned)
+    is_opposite = np.arange(len(everything)) >= len(posts)
+    combined = {name: predict(engine, _as(name, posts)) for name in COMBINATIONS}
+    found = judged(everything, [*combined["both"], *predict(engine, opposite)], is_opposite, groups)
+    left_out = leave_folds_out(found, prior)
+    unique = found.only(first)
     return {
         "model": engine.model_id,
+        "split": posts[0].split,
         "posts": len(posts),
         "conflict_posts": len(opposite),
-        "heads": {
-            head: {
-                "own": head_figures(own[head], opinions[head]),
-                "post": head_figures(own["fused"], opinions[head]),
-            }
-            for head in HEADS
-        },
-        "conflict": _conflict_figures(agreeing_predictions, opposite_predictions, engine.conflict_threshold),
+        "missing_pictures": sum(not post.has_picture for post in everything),
+        "resamples": RESAMPLES,
+        "prior": prior,
+        **_sections(found, combined, left_out, engine.conflict_threshold),
+        "without_repeats": {"posts": int(first[: len(posts)].sum())}
+        | _sections(unique, combined, left_out, engine.conflict_threshold)
+        if unique.complete
+        else None,
+        "semeval": _judge_texts(engine, texts) if texts else None,
         "sample": judge_sample(engine),
     }
 
 
+COMBINATIONS = ("both", "text_only", "picture_only", "picture_missing", "text_empty")
+
+
+def _as(name: str, posts: Sequence[LabelledPost]) -> list[LabelledPost]:
+    """The posts with one half withheld, or with a half that serving finds nothing in."""
+    changes: dict[str, dict[str, Any]] = {
+        "both": {},
+        "text_only": {"has_picture": False},
+        "picture_only": {"text": ""},
+        "picture_missing": {"image": Path("nowhere"), "has_picture": False},
+        "text_empty": {"text": NOTHING_TO_READ},
+    }
+    return [replace(post, **changes[name]) for post in posts]
+
+
+def _sections(
+    found: Judged, combined: dict[str, list[Prediction]], left_out: OutOfFold, threshold: float
+) -> dict[str, Any]:
+    posts = len(combined["both"])
+    labels, weights = found.labels["fused"][:posts], found.weights[:, :posts]
+    return {
+        "heads": head_figures(found),
+        "combinations": combination_figures(labels, combined, weights),
+        "agreement": agreement_figures(found),
+        "intensity": intensity_figures(found),
+        "conflict": conflict_figures(found, left_out, threshold),
+    }
+
+
+def _judge_texts(engine: Engine, texts: Sequence[LabelledText]) -> dict[str, Any]:
+    labels = np.array([item.label for item in texts])
+    predictions = _scored(engine, texts, lambda item: ScoringRequest(item.text, None))
+    return text_figures([item.text for item in texts], labels, predictions)
+
+
 def predict(engine: Engine, posts: Sequence[LabelledPost]) -> list[Prediction]:
     """The engine's predictions, in order, from the files as serving would read them."""
+    return _scored(engine, posts, lambda post: request(post, engine.image_size))
+
+
+def _scored(engine: Engine, items: Sequence[Item], ask: Callable[[Item], ScoringRequest]) -> list[Prediction]:
     predictions: list[Prediction] = []
-    starts = range(0, len(posts), _BATCH)
+    starts = range(0, len(items), _BATCH)
     for start in track(starts, "judging", console=Console(stderr=True), transient=True):
-        predictions += engine.score([request(post, engine.image_size) for post in posts[start:][:_BATCH]])
+        predictions += engine.score([ask(item) for item in items[start : start + _BATCH]])
     return predictions
 
 
 def request(post: LabelledPost, size: int) -> ScoringRequest:
     """What is judged of a labelled post."""
-    return ScoringRequest(post.text if has_text(post.text) else None, picture(post, size, view=0))
-
-
-def conflict_scores(predictions: Sequence[Prediction]) -> NDArray[np.float64]:
-    """Conflict scores (N,); 0 for a post that lacks text or picture."""
-    return np.array([prediction.conflict or 0.0 for prediction in predictions])
-
-
-def _conflict_figures(
-    posts: Sequence[Prediction], opposite: Sequence[Prediction], threshold: float
-) -> dict[str, Any]:
-    scores, positives = conflict_scores(posts), conflict_scores(opposite)
-    negativity, negativity_positives = (_opinions(each, "text")[:, NEGATIVE] for each in (posts, opposite))
-    share = len(opposite) / (len(opposite) + len(posts))
-    return {
-        "auroc": conflict_auroc(scores, positives),
-        "average_precision": conflict_average_precision(scores, positives),
-        "text_negativity_auroc": conflict_auroc(negativity, negativity_positives),
-        "text_negativity_average_precision": conflict_average_precision(negativity, negativity_positives),
-        "threshold": threshold,
-        "at_sample": flag_figures(scores, positives, threshold, share),
-        "at_natural": flag_figures(scores, positives, threshold, NATURAL_PREVALENCE),
-        "out_of_fold": out_of_fold_flags(scores, positives, NATURAL_PREVALENCE, LEAST_PRECISION),
-    }
+    pixels = picture(post, size, view=0) if post.has_picture else None
+    return ScoringRequest(post.text if has_text(post.text) else None, pixels)
 
 
 def first_threshold(posts: Sequence[Prediction], opposite: Sequence[Prediction]) -> float:
     """The threshold of greatest recall that keeps LEAST_PRECISION at the natural prevalence."""
-    scores, positives = conflict_scores(posts), conflict_scores(opposite)
-    return choose_threshold(scores, positives, NATURAL_PREVALENCE, LEAST_PRECISION)
-
-
-def _opinions(predictions: Sequence[Prediction], head: Head) -> NDArray[np.float64]:
-    """Probabilities (N, 3); where a head has no opinion the other one's stands in."""
-    return np.array([_shares(prediction, head) for prediction in predictions])
-
-
-def _shares(prediction: Prediction, head: Head) -> tuple[float, float, float]:
-    opinion: Opinion | None = getattr(prediction, head) or prediction.text or prediction.image
-    return (opinion.positive, opinion.neutral, opinion.negative) if opinion else (0.0, 1.0, 0.0)
-
-
-def _labels(posts: Sequence[LabelledPost], name: str) -> NDArray[np.int64]:
-    labels = np.array([getattr(post, name) for post in posts])
-    if name == "text_label":
-        labels[[not has_text(post.text) for post in posts]] = IGNORED
-    return labels
-
-
-def render(figures: dict[str, Any]) -> str:
-    """The figures for people, as plain text."""
-    names = ("accuracy", "macro_f1", "weighted_f1", "macro_recall", "log_loss")
-    lines = [f"{figures['model']} on {figures['posts']} posts", "", f"{'head':6} {'label':6}"]
-    lines[-1] += "".join(f"{name:>14}" for name in names)
-    for head, by_label in figures["heads"].items():
-        for label, row in by_label.items():
-            if (head, label) != ("fused", "own"):
-                lines.append(f"{head:6} {label:6}" + "".join(f"{row[name]:14.3f}" for name in names))
-    return "\n".join([*lines, "", *_conflict_lines(figures), "", *_sample_lines(figures["sample"])]) + "\n"
-
-
-def _conflict_lines(figures: dict[str, Any]) -> list[str]:
-    row = figures["conflict"]
-    lines = [
-        f"conflict against {figures['conflict_posts']} posts whose text and picture feel opposite",
-        f"  AUROC {row['auroc']:.3f}   average precision {row['average_precision']:.3f}",
-        f"  the text's negativity alone: AUROC {row['text_negativity_auroc']:.3f}   "
-        f"average precision {row['text_negativity_average_precision']:.3f}",
-        f"  threshold {row['threshold']:.3f}",
-    ]
-    for name, title in (
-        ("at_sample", "as sampled"),
-        ("at_natural", "at the natural prevalence"),
-        ("out_of_fold", "threshold chosen on other posts (5 folds)"),
-    ):
-        flags = row[name]
-        lines.append(
-            f"    {title}, {flags['prevalence']:.1%} opposite: flags {flags['flag_rate']:.1%}, "
-            f"precision {flags['precision']:.3f}, recall {flags['recall']:.3f}"
-        )
-    return lines
-
-
-def _sample_lines(row: dict[str, Any]) -> list[str]:
-    return [
-        f"the sample stream: {row['posts']} posts, {row['opposite']} of them with a picture of the opposite",
-        f"  text accuracy {row['text_accuracy']:.3f}   picture accuracy {row['image_accuracy']:.3f}",
-        f"  flags {row['flagged']}: precision {row['precision']:.3f}, recall {row['recall']:.3f}",
-    ]
+    scores = np.array([prediction.conflict or 0.0 for prediction in [*posts, *opposite]])
+    is_opposite = np.arange(len(scores)) >= len(posts)
+    return choose_threshold(scores, is_opposite, NATURAL_PREVALENCE, LEAST_PRECISION)
