@@ -197,7 +197,7 @@ def test_a_block_says_what_each_opinion_rests_on() -> None:
         "",
         "test/ [2J1  conflict ≠ 0.66",
         "  words    ▲ positive 0.90  A lovely(+85) 😀 basket, sadly",
-        "  picture  ▼ negative 0.73  most at the right +21",
+        "  picture  ▼ negative 0.73  most at the right +42",
         "  fused    ▼ negative 0.73  words +42 picture +0 · attention words 50%, picture 50%",
     ]
     assert legend().plain.startswith("+8 supports the opinion")
