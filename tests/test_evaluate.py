@@ -27,8 +27,10 @@ PICTURES = ("confusion.png", "reliability.png", "strata.png", "conflict.png")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def short_sample() -> Iterator[None]:
+def short_runs() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mmsent.training.calibration.SIMULATIONS", 200)
+        patch.setattr("mmsent.training.conflict_figures.REPETITIONS", 2)
         patch.setattr("mmsent.training.sample_judge.SEEDS", (0,))
         patch.setattr("mmsent.training.sample_judge.POSTS_PER_SEED", 40)
         yield
