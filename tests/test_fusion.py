@@ -87,6 +87,11 @@ def test_presets(preset: str, text_width: int, image_width: int, width: int) -> 
     assert model.config.width % model.config.fusion_heads == 0
 
 
+def test_one_dropout_for_every_layer() -> None:
+    model = FusionModel(FusionConfig.preset("tiny", dropout=0.3))
+    assert {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)} == {0.3}
+
+
 def test_the_original_pair_is_pinned() -> None:
     config = FusionConfig.preset("bert-resnet50")
     assert config.text_encoder == "google-bert/bert-base-uncased@86b5e0934494bd15c9632b12f734a8a67f723594"

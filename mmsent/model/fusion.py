@@ -456,9 +456,8 @@ def load_weights(module: nn.Module, *paths: Path, remedy: str, strict: bool = Tr
             weights |= load_file(path)
         except (OSError, SafetensorError) as error:
             raise InputError(f"cannot read the weights {path} ({_line(error)}): {remedy}") from error
-    weights = {name: _widened(tensor) for name, tensor in _without_classifier(weights).items()}
     try:
-        unexpected = module.load_state_dict(weights, strict=strict).unexpected_keys
+        unexpected = module.load_state_dict(_without_classifier(weights), strict=strict).unexpected_keys
     except RuntimeError as error:
         raise InputError(f"{paths[0]} holds weights of another model ({_line(error)}): {remedy}") from error
     if unexpected:
@@ -549,10 +548,6 @@ def _kept(name: str) -> bool:
 
 def _without_classifier(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in weights.items() if not name.startswith("fc.")}
-
-
-def _widened(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def _line(error: Exception) -> str:
