@@ -16,6 +16,7 @@ from tests.chaos.judgement import Findings
 from tests.chaos.stack import Stack
 
 PATIENCE_S = 150.0  # the watchdog's 120 s and a restart
+FAILURES = (AssertionError, MmsentError, KafkaError, TimeoutError, OSError)
 
 
 @dataclass
@@ -84,13 +85,18 @@ async def _suffer(now: Circumstances, name: str) -> Event:
     """Fault, healing, recovery, check. What goes wrong is written down."""
     stack, event = now.stack, Event(name)
     surprises, again = dict(stack.workers.surprises), _taken_again(stack)
+    healed = None
     try:
-        healed = await FAULTS[name](now) or time.monotonic()
+        healed = await FAULTS[name](now)
+    except FAILURES as error:
+        event.problems.append(f"{type(error).__name__}: {error}")
+    healed = healed or time.monotonic()
+    try:
         reached = await stack.checker.until_committed(await stack.checker.ends(), PATIENCE_S)
         event.recovery_s = round(max(0.0, reached - healed), 2)
         found = await stack.checker.check_committed()
         event.problems += [f"below committed offsets: {found}"] if found else []
-    except (AssertionError, MmsentError, KafkaError, TimeoutError, OSError) as error:
+    except FAILURES as error:
         event.problems.append(f"{type(error).__name__}: {error}")
     event.rework = _taken_again(stack) - again
     event.told = {what: round(value, 2) for what, value in now.told.items()}

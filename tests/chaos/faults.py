@@ -17,6 +17,7 @@ from sqlalchemy import create_engine, make_url, text
 from tests.chaos.stack import Stack
 from tests.chaos.worker import POINTS
 
+QUIET_S = 5.0  # without an assignment, and the group has settled
 MEMORY_MIB = 48  # what a worker may take more while the database is away: what is in hand, and no more
 
 
@@ -86,6 +87,7 @@ async def kafka_frozen(now: Circumstances) -> None:
 
 async def postgres_restarted(now: Circumstances) -> None:
     """Gone for a while: nobody loses partitions, nobody's memory grows."""
+    await _settled(now)
     await asyncio.to_thread(now.stack.postgres.stop)
     try:
         await _group_undisturbed(now, now.seconds(5, 60))
@@ -101,6 +103,7 @@ async def postgres_killed(now: Circumstances) -> None:
 
 async def postgres_silent(now: Circumstances) -> None:
     """It takes what it is told and answers nothing; then it answers everything."""
+    await _settled(now)
     now.stack.proxy.silence()
     try:
         await _group_undisturbed(now, now.seconds(8, 20))
@@ -114,6 +117,7 @@ async def postgres_forgotten(now: Circumstances) -> None:
 
 
 async def postgres_refusing(now: Circumstances) -> None:
+    await _settled(now)
     now.stack.proxy.refuse(refusing=True)
     try:
         await _group_undisturbed(now, now.seconds(3, 10))
@@ -233,6 +237,20 @@ FAULTS: Mapping[str, Fault] = {
     "versions and deletes out of order": out_of_order,
     "offsets rewound": rewound,
 }
+
+
+async def _settled(now: Circumstances) -> None:
+    """Until the rebalances of earlier faults are over: every worker has partitions, and keeps them."""
+    workers = now.stack.workers
+    seen, since = -1, time.monotonic()
+
+    def quiet() -> bool:
+        nonlocal seen, since
+        if (assignments := workers.journal()[1]) != seen:
+            seen, since = assignments, time.monotonic()
+        return all(map(workers.has_partitions, workers.running)) and time.monotonic() - since > QUIET_S
+
+    await workers.until(quiet, "the group to settle")
 
 
 async def _group_undisturbed(now: Circumstances, seconds: float) -> None:

@@ -10,6 +10,7 @@ from tests.chaos.stack import Stack
 TURNS = 6
 TURN_S = 6.0
 BACKLOG = 6000
+DRAINED_WITHIN_S = 300.0
 
 
 async def measure(stack: Stack) -> dict[str, Any]:
@@ -19,6 +20,7 @@ async def measure(stack: Stack) -> dict[str, Any]:
         rates["normal"].append(await _turn(stack, _nothing, _nothing))
         rates["frozen"].append(await _turn(stack, stack.redis.freeze, stack.redis.thaw))
         rates["killed"].append(await _turn(stack, stack.redis.kill, stack.redis.start))
+    await stack.checker.until_committed(await stack.checker.ends(), DRAINED_WITHIN_S)
     means = {name: sum(each) / len(each) for name, each in rates.items()}
     return {
         "turns": TURNS,
