@@ -23,7 +23,7 @@ format: .venv/.ready  ## put the code into shape
 	.venv/bin/ruff format .
 
 test: .venv/.ready  ## all tests: make test ARGS="-k batching"
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 chaos: .venv/.ready  ## faults under load on real servers: make chaos ARGS="--faults 10 --posts 5000"
 	.venv/bin/python -m tests.chaos $(ARGS)

@@ -1,5 +1,6 @@
 """Real servers without Docker, each in a private folder on a private port of 127.0.0.1."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -157,11 +158,13 @@ class Kafka(Server):
     def _cached_jars(self) -> Path:
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mmsent-tests"
         jars = cache / f"kafka-{self.POM.stat().st_size}-{self._version()}"
-        if not jars.exists():
-            partial = jars.with_name(f"{jars.name}.{os.getpid()}")
-            goal = ["dependency:copy-dependencies", f"-DoutputDirectory={partial}"]
-            run([_program("mvn", "maven"), "-q", "-B", "-f", str(self.POM), *goal], cache_folder(cache), 600)
-            partial.replace(jars)
+        with (cache_folder(cache) / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another test process may want them too
+            if not jars.exists():
+                partial = jars.with_name(f"{jars.name}.partial")
+                goal = ["dependency:copy-dependencies", f"-DoutputDirectory={partial}"]
+                run([_program("mvn", "maven"), "-q", "-B", "-f", str(self.POM), *goal], cache, 600)
+                partial.replace(jars)
         return jars
 
     def _version(self) -> str:
