@@ -147,6 +147,7 @@ def test_schemas_name_every_field(name: Any) -> None:
     expected = {
         "post": ("forget_author", "delete", "images"),
         "scored": ("conflict", "unscored_reason"),
+        "explained": ("explanation", "fused_image", "unscored_reason"),
         "alert": ("revision",),
     }
     assert all(field in text for field in expected[name])
