@@ -22,11 +22,14 @@ from tests.services.servers import MissingServerError
 def main() -> int:
     """Run a campaign; 0 if everything was survived and nothing is lost, duplicated or wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--faults", type=int, default=100)
-    parser.add_argument("--posts", type=int, default=100_000, help="messages sent at least")
-    parser.add_argument("--rate", type=float, default=150.0, help="messages a second")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--campaigns", type=int, default=1, help="beside each other, each with servers and a seed of its own"
+    )
+    parser.add_argument("--faults", type=int, default=100, help="in each campaign")
+    parser.add_argument("--posts", type=int, default=100_000, help="messages sent at least, in each campaign")
+    parser.add_argument("--rate", type=float, default=150.0, help="messages a second, in each campaign")
+    parser.add_argument("--workers", type=int, default=2, help="of each campaign")
+    parser.add_argument("--seed", type=int, default=1, help="of the first campaign; the next has the next")
     parser.add_argument(
         "--engine", choices=("stub", "auto"), default="stub", help="auto = the real model, which is slower"
     )
@@ -38,7 +41,7 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep the folder with all logs")
     given = parser.parse_args()
     try:
-        outcome = asyncio.run(_campaign(given))
+        outcome = asyncio.run(_campaigns(given))
     except MissingServerError as error:
         sys.exit(f"this {error}")
     text = json.dumps(summary(outcome), indent=1)
@@ -54,6 +57,28 @@ def main() -> int:
         )
         given.report.with_suffix(".json").write_text(text + "\n")
     return 0 if not outcome.findings and all(event.survived for event in outcome.events) else 1
+
+
+async def _campaigns(given: argparse.Namespace) -> Outcome:
+    if given.campaigns == 1:
+        return await _campaign(given)
+    outcome, seeds = Outcome(), range(given.seed, given.seed + given.campaigns)
+    for each in await asyncio.gather(*(_campaign_of_its_own(given, seed) for seed in seeds)):
+        outcome += each
+    return outcome
+
+
+async def _campaign_of_its_own(given: argparse.Namespace, seed: int) -> Outcome:
+    """In another process."""
+    options = {"faults": given.faults, "posts": given.posts, "rate": given.rate, "workers": given.workers}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "tests.chaos", "--seed", str(seed), "--engine", given.engine),
+        *(part for name, value in options.items() for part in (f"--{name}", str(value))),
+        *(["--keep"] if given.keep else []),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    told, _ = await process.communicate()
+    return Outcome.from_dict(json.loads(told))
 
 
 async def _campaign(given: argparse.Namespace) -> Outcome:

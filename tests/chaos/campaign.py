@@ -4,9 +4,10 @@ import asyncio
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from aiokafka.errors import KafkaError
 
@@ -16,6 +17,7 @@ from tests.chaos.judgement import Findings
 from tests.chaos.stack import Stack
 
 PATIENCE_S = 150.0  # the watchdog's 120 s and a restart
+TOGETHER = ("largest_worker_mib", "seconds")  # figures that do not add up over campaigns
 FAILURES = (AssertionError, MmsentError, KafkaError, TimeoutError, OSError)
 
 
@@ -44,6 +46,26 @@ class Outcome:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Self:
+        events = [Event(**event) for event in told["events"]]
+        return cls(events, Findings(**told["findings"]), told["figures"])
+
+    def __iadd__(self, other: "Outcome") -> Self:
+        """That of a campaign over a stack of its own, at the same time."""
+        self.events += other.events
+        self.findings += other.findings
+        for name, figure in other.figures.items():
+            if name not in self.figures:
+                self.figures[name] = figure
+            elif isinstance(figure, dict):
+                self.figures[name] = Counter(self.figures[name]) + Counter(figure)
+            elif name in TOGETHER:
+                self.figures[name] = max(self.figures[name], figure)
+            elif isinstance(figure, int):
+                self.figures[name] += figure
+        return self
 
 
 def plan(count: int, seed: int) -> list[str]:
@@ -120,7 +142,7 @@ def _figures(stack: Stack) -> dict[str, Any]:
         "taken_again": taken.total() - len(taken),
         "dead_letters_with_repeats": stack.checker.dead_letters,
         "assignments": assignments,
-        "exit_codes_unordered": dict(stack.workers.surprises),
+        "exit_codes_unordered": {str(code): times for code, times in stack.workers.surprises.items()},
         "largest_worker_mib": stack.workers.largest_memory,
         "tracebacks": stack.workers.tracebacks(),
     }

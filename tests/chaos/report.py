@@ -17,6 +17,7 @@ def markdown(outcome: Outcome, *, command: str, machine: str, day: str) -> str:
     figures, findings, events = outcome.figures, outcome.findings, outcome.events
     recoveries = [event.recovery_s for event in events if event.recovery_s is not None]
     grown = max(_told(events, "memory_grown_mib"), default=0)
+    codes = ", ".join(f"{code} ({times}×)" for code, times in figures["exit_codes_unordered"].items())
     lines = [
         "# Chaos: what the stream survives",
         "",
@@ -39,7 +40,7 @@ def markdown(outcome: Outcome, *, command: str, machine: str, day: str) -> str:
         f"| rebalances while PostgreSQL was away | {sum(_told(events, 'rebalances')):g} |",
         f"| memory grown while PostgreSQL was away, at most | {grown:g} MiB |",
         f"| largest worker | {figures['largest_worker_mib']} MiB |",
-        f"| exit codes of workers that nobody had ordered | {figures['exit_codes_unordered'] or 'none'} |",
+        f"| exit codes of workers that nobody had ordered | {codes or 'none'} |",
         f"| took | {figures['seconds'] / 60:.1f} min |",
     ]
     if kept := figures.get("redis_outage"):
