@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mmsent.store import schema
 from tests.services.servers import Kafka, MissingServerError, Postgres, Redis, Server, postgres_schema
 
 ROOT = Path(__file__).parent.parent
@@ -47,6 +48,19 @@ def redis_url() -> Iterator[str]:
 def postgres_schema_url(postgres_url: str) -> Iterator[str]:
     """URL of an empty schema of our own on the PostgreSQL."""
     with postgres_schema(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def migrated_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of an empty database with our schema, of either kind."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('store')}/mmsent.db"
+        schema.upgrade(url)
+        yield url
+        return
+    with postgres_schema(request.getfixturevalue("postgres_url")) as url:
+        schema.upgrade(url)
         yield url
 
 

@@ -406,12 +406,18 @@ def test_scores_are_the_same_on_every_run(run: Run, tmp_path: Path, monkeypatch:
     assert first == second
 
 
+def good_and_poison(folder: Path) -> Path:
+    """A file of two posts; the stub engine fails on the second."""
+    path = folder / "posts.jsonl"
+    path.write_text(f'{{"id": 1, "text": "good"}}\n{{"id": 2, "text": "{POISON}"}}\n')
+    return path
+
+
 def test_a_post_that_the_engine_cannot_score(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MMSENT_ENGINE", "stub")
-    path = tmp_path / "posts.jsonl"
-    path.write_text(f'{{"id": 1, "text": "good"}}\n{{"id": 2, "text": "{POISON}"}}\n')
+    path = good_and_poison(tmp_path)
     done = run("score", path)
     assert done.code == 1
     assert [json.loads(line)["post_id"] for line in done.out.splitlines()] == ["posts/1"]
@@ -460,8 +466,7 @@ def test_explanations_of_what_cannot_be_scored_or_written(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MMSENT_ENGINE", "stub")
-    path = tmp_path / "posts.jsonl"
-    path.write_text(f'{{"id": 1, "text": "good"}}\n{{"id": 2, "text": "{POISON}"}}\n')
+    path = good_and_poison(tmp_path)
     assert "no folder for heat maps" in run("score", path, "--heat-maps", path).complaint
     done = run("score", path, "--explain")
     assert done.code == 1

@@ -21,10 +21,10 @@ from mmsent.errors import BrokerUnavailableError, PartitionLostError
 from mmsent.settings import Settings
 from mmsent.store.schema import open_engine
 from tests.test_consumer import Bench, MemoryKafka, values
-from tests.test_worker import PATIENCE_S, delete, post, publish, settings_for, until_all_is_done
+from tests.test_worker import PATIENCE_S, delete, post, publish, settings_for, until_all_is_done, working
 from worker import __main__ as program
 from worker import health
-from worker.__main__ import Serving, serve
+from worker.__main__ import Serving
 from worker.metrics import COMMIT_FAILURES, DEAD_STAGES, OUTCOMES, STAGES
 
 OPERATIONS = Path(__file__).parent.parent / "docs" / "operations.md"
@@ -70,19 +70,6 @@ def parsed(exposed: str) -> Series:
             name = family.name if family.type == "histogram" else sample.name
             series.setdefault(name, {})[",".join(sample.labels.values())] = sample.value
     return {name: values for name, values in series.items() if name.startswith("mmsent_")}
-
-
-@asynccontextmanager
-async def working_to_the_end(settings: Settings) -> AsyncIterator[Serving]:
-    """A worker that is not let go in good order: nothing that it would need is there any more."""
-    serving = Serving()
-    task = asyncio.create_task(serve(settings, serving))
-    try:
-        yield serving
-        assert not task.done()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -171,7 +158,7 @@ async def test_every_number_moves_and_is_explained(tmp_path: Path, monkeypatch: 
             }
         )
         picture = {"images": [{"url": f"http://{host}/dark.png"}]}
-        serving = await stack.enter_async_context(working_to_the_end(settings))
+        serving = await stack.enter_async_context(working(settings, let_go=False))
         watched = await stack.enter_async_context(watching(serving))
 
         await watched.until("mmsent_ready")

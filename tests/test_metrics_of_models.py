@@ -17,6 +17,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from mmsent.engine.base import HEADS
 from mmsent.errors import InputError
 from mmsent.model.inputs import softmax
 from mmsent.training.bootstrap import at_prior, estimate, resample
@@ -36,7 +37,6 @@ from mmsent.training.metrics import (
     rates,
 )
 from mmsent.training.out_of_fold import (
-    HEADS,
     OutOfFoldLogits,
     group_folds,
     load_out_of_fold,

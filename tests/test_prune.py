@@ -14,16 +14,15 @@ from sqlalchemy import select
 from mmsent.commands.database import parse_age
 from mmsent.errors import SettingsError, SetupError
 from mmsent.store import prune as pruning
-from mmsent.store import schema
 from mmsent.store.prune import count_prunable, prune
 from mmsent.store.tables import detector, posts, rollups
 from mmsent.store.writes import Item, Store
-from tests.services import servers
 from tests.test_writes import (
     NOW,
     PATIENT,
     START,
     Database,
+    database_at,
     deletion,
     expected_rows,
     forget,
@@ -35,21 +34,9 @@ from tests.test_writes import (
 Rows = list[dict[str, Any]]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    if request.param == "sqlite":
-        yield from database_at(f"sqlite:///{tmp_path_factory.mktemp('prune')}/mmsent.db")
-        return
-    with servers.postgres_schema(request.getfixturevalue("postgres_url")) as url:
-        yield from database_at(url)
-
-
-def database_at(url: str) -> Iterator[Database]:
-    schema.upgrade(url)
-    with asyncio.Runner() as runner:
-        store = Store(url)
-        yield Database(url, store, runner)
-        runner.run(store.close())
+@pytest.fixture(scope="module")
+def opened(migrated_url: str) -> Iterator[Database]:
+    yield from database_at(migrated_url)
 
 
 @pytest.fixture

@@ -113,11 +113,15 @@ async def publish(settings: Settings, values: Sequence[bytes | None]) -> None:
 
 
 @asynccontextmanager
-async def working(settings: Settings) -> AsyncIterator[Serving]:
+async def working(settings: Settings, *, let_go: bool = True) -> AsyncIterator[Serving]:
+    """A worker that is let go in good order, or cut off where what it would need is gone."""
     serving = Serving()
     task = asyncio.create_task(serve(settings, serving))
     try:
         yield serving
+        if not let_go:
+            assert not task.done()
+            return
         serving.stop.set()
         async with asyncio.timeout(PATIENCE_S):
             await task

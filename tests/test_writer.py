@@ -1,6 +1,5 @@
 """The worker's writer over a real PostgreSQL that refuses single rows."""
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,7 +11,7 @@ from mmsent.pipeline import Announcement, Delivery
 from mmsent.store import schema
 from mmsent.store.tables import posts, progress, rollups
 from mmsent.store.writes import Item, Store
-from tests.test_writes import NOW, Database, recount, row
+from tests.test_writes import NOW, Database, database_at, recount, row
 from worker.metrics import Metrics
 from worker.partitions import Finished, Partitions
 from worker.writer import Writer
@@ -24,10 +23,7 @@ REFUSED = {5, 6, 41}  # offsets; neighbours, and one in the other half
 @pytest.fixture
 def database(postgres_schema_url: str) -> Iterator[Database]:
     schema.upgrade(postgres_schema_url)
-    with asyncio.Runner() as runner:
-        store = Store(postgres_schema_url)
-        yield Database(postgres_schema_url, store, runner)
-        runner.run(store.close())
+    yield from database_at(postgres_schema_url)
 
 
 def item(offset: int) -> Item:

@@ -28,7 +28,7 @@ from mmsent.posts import (
     ScoredPost,
     Weights,
 )
-from mmsent.store import rows, schema, writes
+from mmsent.store import rows, writes
 from mmsent.store.tables import (
     COUNTED,
     forgotten_authors,
@@ -40,7 +40,6 @@ from mmsent.store.tables import (
     rollups,
 )
 from mmsent.store.writes import Deletion, Forget, Item, Outcome, ScoredRow, Store
-from tests.services import servers
 
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -84,27 +83,20 @@ class Database:
         self.run(delete())
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def migrated_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('store')}/mmsent.db"
-        schema.upgrade(url)
-        yield url
-        return
-    with servers.postgres_schema(request.getfixturevalue("postgres_url")) as in_schema:
-        schema.upgrade(in_schema)
-        yield in_schema
-
-
 @pytest.fixture(scope="module")
 def opened(migrated_url: str) -> Iterator[Database]:
+    workers = 2 if migrated_url.startswith("sqlite") else 4  # SQLite lets one write, the others sleep
+    yield from database_at(migrated_url, workers)
+
+
+def database_at(url: str, stores: int = 1) -> Iterator[Database]:
+    """The database of a migrated `url`, open in so many stores until the caller is done."""
     with asyncio.Runner() as runner:
-        workers = 2 if migrated_url.startswith("sqlite") else 4  # SQLite lets one write, the others sleep
-        stores = [Store(migrated_url) for _ in range(workers)]
-        for store in stores:
+        opened = [Store(url) for _ in range(stores)]
+        for store in opened:
             runner.run(store.open())
-        yield Database(migrated_url, stores[0], runner, stores[1:])
-        for store in stores:
+        yield Database(url, opened[0], runner, opened[1:])
+        for store in opened:
             runner.run(store.close())
 
 

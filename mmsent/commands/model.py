@@ -87,8 +87,9 @@ def evaluate(
     """
     with _extra():
         from mmsent.training.conflict_figures import NATURAL_PREVALENCE  # noqa: PLC0415  # scikit-learn
+        from mmsent.training.data import make_folder  # noqa: PLC0415  # with evaluate
         from mmsent.training.evaluate import evaluate  # noqa: PLC0415  # scikit-learn
-        from mmsent.training.report import as_json_text, make_folder, write_report  # noqa: PLC0415  # matplotlib
+        from mmsent.training.report import as_json_text, write_report  # noqa: PLC0415  # matplotlib
         from mmsent.training.summary import summary  # noqa: PLC0415  # with the others
     if report is not None:
         make_folder(report)

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from mmsent.posts import Label, Opinion, Weights
 from mmsent.settings import Settings
 
 Head = Literal["text", "image", "fused"]
+HEADS: tuple[Head, ...] = get_args(Head)
 Rows = NDArray[np.intp]
 
 _SUM_TOLERANCE = 1e-4  # of the attention weights, which come as float32

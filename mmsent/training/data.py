@@ -85,6 +85,14 @@ def _say_missing(missing: Sequence[Path], posts: int, split: str) -> str:
     )
 
 
+def make_folder(folder: Path) -> None:
+    """Where results go; raises InputError if it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {folder} ({error.strerror}): give another folder") from error
+
+
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """The JSON objects of a file, one a line; raises InputError with file and line."""
     try:

@@ -33,7 +33,6 @@ from mmsent.training.data import (
 )
 from mmsent.training.features import picture
 from mmsent.training.figures import (
-    HEADS,
     Judged,
     agreement_figures,
     combination_figures,
@@ -46,10 +45,15 @@ from mmsent.training.figures import (
 from mmsent.training.metrics import choose_threshold
 from mmsent.training.sample_judge import judge_sample
 
-__all__ = ["HEADS", "evaluate", "first_threshold", "judge", "predict"]
-
 LEARNED = "train"  # the split that posts must not repeat to count as new
 NOTHING_TO_READ = "@someone https://example.org"  # no word of anybody's own
+COMBINATIONS: dict[str, dict[str, Any]] = {  # one half withheld, or one that serving finds nothing in
+    "both": {},
+    "text_only": {"has_picture": False},
+    "picture_only": {"text": ""},
+    "picture_missing": {"image": Path("nowhere"), "has_picture": False},
+    "text_empty": {"text": NOTHING_TO_READ},
+}
 _BATCH = 32
 Item = TypeVar("Item")
 
@@ -106,7 +110,10 @@ def judge(
     everything = [*posts, *opposite]
     groups, first = unrepeated(everything, learned)
     is_opposite = np.arange(len(everything)) >= len(posts)
-    combined = {name: predict(engine, _as(name, posts)) for name in COMBINATIONS}
+    combined = {
+        name: predict(engine, [replace(post, **change) for post in posts])
+        for name, change in COMBINATIONS.items()
+    }
     found = judged(everything, [*combined["both"], *predict(engine, opposite)], is_opposite, groups)
     left_out = leave_folds_out(found, prior)
     unique = found.only(first)
@@ -126,21 +133,6 @@ def judge(
         "semeval": _judge_texts(engine, texts) if texts else None,
         "sample": judge_sample(engine),
     }
-
-
-COMBINATIONS = ("both", "text_only", "picture_only", "picture_missing", "text_empty")
-
-
-def _as(name: str, posts: Sequence[LabelledPost]) -> list[LabelledPost]:
-    """The posts with one half withheld, or with a half that serving finds nothing in."""
-    changes: dict[str, dict[str, Any]] = {
-        "both": {},
-        "text_only": {"has_picture": False},
-        "picture_only": {"text": ""},
-        "picture_missing": {"image": Path("nowhere"), "has_picture": False},
-        "text_empty": {"text": NOTHING_TO_READ},
-    }
-    return [replace(post, **changes[name]) for post in posts]
 
 
 def _sections(

@@ -17,6 +17,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from mmsent.engine.base import HEADS
 from mmsent.engine.openvino import OpenVinoEngine
 from mmsent.errors import InputError
 from mmsent.model.checkpoint import (
@@ -32,7 +33,7 @@ from mmsent.model.inputs import TextTokenizer, pad_tokens, pixel_values, softmax
 from mmsent.training.card import model_card
 from mmsent.training.data import LabelledPost, read_posts
 from mmsent.training.drawn import drawn_posts
-from mmsent.training.evaluate import HEADS, first_threshold, judge, predict
+from mmsent.training.evaluate import first_threshold, judge, predict
 from mmsent.training.features import picture
 from mmsent.training.text_stage import token_tensors
 from mmsent.training.train import load_trained

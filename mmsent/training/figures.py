@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsent.engine.base import Head, Prediction
+from mmsent.engine.base import HEADS, Head, Prediction
 from mmsent.model.inputs import NEGATIVE, NEUTRAL, POSITIVE, has_text
 from mmsent.training.bootstrap import RESAMPLES, Values, Weights, estimate, ratio, resample
 from mmsent.training.calibration import reliability
@@ -15,7 +15,6 @@ from mmsent.training.data import IGNORED, LabelledPost
 from mmsent.training.metrics import Flags, Floats, confusions, log_loss, rates
 from mmsent.training.repeats import first_of_each, post_groups, text_groups
 
-HEADS: tuple[Head, ...] = ("text", "image", "fused")
 INTENSITIES = ("weak", "medium", "strong")
 Labels = NDArray[np.int64]
 

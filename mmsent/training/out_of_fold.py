@@ -19,13 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
-from mmsent.engine.base import Head
+from mmsent.engine.base import HEADS, Head
 from mmsent.errors import InputError
 from mmsent.model.inputs import LABELS
 from mmsent.training.data import IGNORED
 
 FORMAT_VERSION = 1
-HEADS: tuple[Head, ...] = ("text", "image", "fused")
 FITTED_SPLITS = ("train", "conflict")
 FOLDS = 5
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmsent.model.inputs import LABELS
-from mmsent.training.summary import HEAD_NAMES
+from mmsent.training.summary import AGREEMENTS, HEAD_NAMES
 
 BLUE, VERMILION, GREY = "#0072b2", "#d55e00", "#8a93a0"
 BAND = "#cfd6dd"
@@ -100,11 +100,10 @@ def _reliability_panel(
 
 
 def _strata(figures: dict[str, Any]) -> Figure:
-    names = {"same": "same", "one_neutral": "one neutral", "opposite": "opposite"}
     combinations = {
         name.replace("_", " "): {ANSWERING[name]: row} for name, row in figures["combinations"].items()
     }
-    agreement = {title: figures["agreement"][name] for name, title in names.items()}
+    agreement = {title: figures["agreement"][name] for name, title in AGREEMENTS.items()}
     intensity = {
         name: {head: rows[name] for head, rows in figures["intensity"].items()}
         for name in figures["intensity"]["fused"]

@@ -8,9 +8,21 @@ from typing import Any
 from mmsent.errors import InputError
 from mmsent.model.inputs import LABELS
 from mmsent.training.calibration import BINS
+from mmsent.training.data import make_folder
 from mmsent.training.metrics import MEASURES
 from mmsent.training.plots import draw_all
-from mmsent.training.summary import HEAD_NAMES, TITLES, ece, flag_rows, percent, plain, sample_line, title
+from mmsent.training.summary import (
+    AGREEMENTS,
+    HEAD_NAMES,
+    TITLES,
+    ece,
+    flag_rows,
+    head_rows,
+    percent,
+    plain,
+    sample_line,
+    title,
+)
 
 COMBINATIONS = {
     "both": "both",
@@ -19,7 +31,6 @@ COMBINATIONS = {
     "picture_missing": "picture missing (cannot be had)",
     "text_empty": "text empty (only a link and a mention)",
 }
-AGREEMENTS = {"same": "same", "one_neutral": "one neutral", "opposite": "opposite"}
 
 
 def write_report(figures: dict[str, Any], folder: Path) -> None:
@@ -35,14 +46,6 @@ def write_report(figures: dict[str, Any], folder: Path) -> None:
         raise InputError(
             f"cannot write the report to {folder} ({error.strerror}): give another folder"
         ) from error
-
-
-def make_folder(folder: Path) -> None:
-    """Raises InputError if it cannot be made."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write to {folder} ({error.strerror}): give another folder") from error
 
 
 def as_json_text(figures: dict[str, Any], indent: int | None = 2) -> str:
@@ -87,9 +90,7 @@ def _head_table(heads: dict[str, Any]) -> str:
         [HEAD_NAMES[head], "own" if label == "own" else "the post's", row["posts"]]
         + [percent(row[name]) for name in MEASURES]
         + [f"{row['log_loss']:.3f}", ece(row["calibration"])]
-        for head, by_label in heads.items()
-        for label, row in by_label.items()
-        if (head, label) != ("fused", "own")
+        for head, label, row in head_rows(heads)
     ]
     confusion = [
         [HEAD_NAMES[head], LABELS[place], *counts]

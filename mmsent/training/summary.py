@@ -12,6 +12,7 @@ TITLES = {
     "macro_f1": "macro F1",
     "macro_recall": "macro recall",
 }
+AGREEMENTS = {"same": "same", "one_neutral": "one neutral", "opposite": "opposite"}
 
 
 def summary(figures: dict[str, Any]) -> str:
@@ -21,15 +22,21 @@ def summary(figures: dict[str, Any]) -> str:
         "",
         f"{'head':8}{'label':7}" + "".join(f"{TITLES[name]:>21}" for name in MEASURES),
     ]
-    for head, rows in figures["heads"].items():
-        for label, row in rows.items():
-            if (head, label) != ("fused", "own"):
-                shown = "".join(f"{percent(row[name]):>21}" for name in MEASURES)
-                lines.append(f"{HEAD_NAMES[head]:8}{label:7}{shown}")
+    for head, label, row in head_rows(figures["heads"]):
+        shown = "".join(f"{percent(row[name]):>21}" for name in MEASURES)
+        lines.append(f"{HEAD_NAMES[head]:8}{label:7}{shown}")
     if row := figures["semeval"]:
         lines.append(f"{'text':8}{'SemEval':7}" + "".join(f"{percent(row[name]):>21}" for name in MEASURES))
     lines += ["", *_calibration_lines(figures), "", *_conflict_lines(figures["conflict"])]
     return "\n".join([*lines, "", sample_line(figures["sample"])]) + "\n"
+
+
+def head_rows(heads: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Head, label and figures of each line; fused has no other label than the post's."""
+    for head, by_label in heads.items():
+        for label, row in by_label.items():
+            if (head, label) != ("fused", "own"):
+                yield head, label, row
 
 
 def title(figures: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from mmsent.errors import InputError
 from mmsent.model.checkpoint import CONFIG_FILE
 from mmsent.model.fusion import FusionConfig, FusionModel, load_weights
 from mmsent.model.inputs import TextTokenizer
-from mmsent.training.data import LabelledPost, read_posts, read_texts
+from mmsent.training.data import LabelledPost, make_folder, read_posts, read_texts
 from mmsent.training.drawn import DRAWINGS, drawn_posts
 from mmsent.training.features import VIEWS, picture_maps
 from mmsent.training.fit import Schedule, Task, fit
@@ -55,7 +55,7 @@ def train(
     """
     plan = _Plan(config or FusionConfig.preset(), data, output, drawings, epochs, seed, resume)
     torch.manual_seed(seed)
-    _make_folder(output)
+    make_folder(output)
     return _train_text(plan) if stage == "text" else _train_fusion(plan, image_weights)
 
 
@@ -140,13 +140,6 @@ def _maps(
 ) -> NDArray[np.float16]:
     path = plan.output / "features" / f"{split}-{view}.npy"
     return picture_maps(model.image_encoder, posts, plan.config.image_size, view, path)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write to {folder} ({error.strerror}): give another folder") from error
 
 
 def _record(path: Path, figures: dict[str, Any]) -> dict[str, Any]:
