@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from mmsent.errors import ImageError
+from mmsent.images import processes
 from mmsent.images.decode import ImageDecoder, decode_image
 from mmsent.images.headers import count_scans, picture_format, webp_canvas
 from mmsent.posts import ImageErrorReason
@@ -458,6 +459,33 @@ async def test_survives_the_loss_of_idle_processes(decoder: ImageDecoder) -> Non
         os.kill(pid, signal.SIGKILL)
     await asyncio.sleep(0.3)
     await asyncio.gather(*(decoder.decode(data) for _ in range(8)))
+
+
+async def test_new_processes_wait_for_the_end_of_broken_ones(
+    decoder: ImageDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Side by side, the end of the old ones would take the new ones with it."""
+    begun_and_ended: list[str] = []
+
+    def noted(name: str) -> Callable[..., Any]:
+        function = getattr(processes, name)
+
+        def run(*args: Any) -> Any:
+            begun_and_ended.append(name)
+            time.sleep(0.3)
+            result = function(*args)
+            begun_and_ended.append(name)
+            return result
+
+        return run
+
+    for pid in await pids_of(decoder):
+        os.kill(pid, signal.SIGKILL)
+    await asyncio.sleep(0.3)
+    for name in ("_stop", "_start"):
+        monkeypatch.setattr(processes, name, noted(name))
+    await asyncio.gather(*(decoder.decode(encoded(quarters())) for _ in range(8)))
+    assert begun_and_ended == ["_stop", "_stop", "_start", "_start"]
 
 
 async def test_a_process_ended_from_outside_does_not_cost_the_picture(

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import multiprocessing
+import os
 import resource
 import signal
 import time
@@ -23,14 +24,16 @@ from mmsent.errors import ImageError
 log = structlog.get_logger(__name__)
 
 RECYCLE_AFTER = 500  # pieces of work, after which a process makes room for a fresh one
+START_PATIENCE_S = 60.0  # the fork server's imports take two seconds, on a busy machine many times that
 
 
 class KillableProcesses:
     """A few processes that run functions, each call under a time limit, each process under a memory limit.
 
     They start with `open()` or the first `run()`, from a fork server: safe beside threads, and a fresh one
-    is there within milliseconds. `prepare` runs first in each. One event loop uses them. The fork server
-    itself, idle, ends with this program.
+    is there within milliseconds, unless the program's main module imports much: Python imports that again
+    in each. `prepare` runs first in each. One event loop uses them. The fork server itself, idle, ends with
+    this program.
     """
 
     def __init__(
@@ -42,11 +45,12 @@ class KillableProcesses:
         self._slots = asyncio.Semaphore(2 * count)
         self._pool: ProcessPool | None = None
         self._starting: asyncio.Task[ProcessPool] | None = None
+        self._stopping: asyncio.Task[None] | None = None
         self._waiting: set[asyncio.Future[Any]] = set()
         self._closed = False
 
     async def open(self) -> None:
-        """Start the processes."""
+        """Start the processes; one of them is ready when this returns."""
         await self._ready_pool()
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
@@ -114,6 +118,8 @@ class KillableProcesses:
         return await asyncio.shield(self._starting)
 
     async def _start(self) -> ProcessPool:
+        if self._stopping:  # it would take those that just start with it
+            await asyncio.wait([self._stopping])
         pool = self._pool = await asyncio.to_thread(_start, self._count, self._prepare)
         if self._closed:
             self.close()
@@ -123,7 +129,8 @@ class KillableProcesses:
         if self._pool is pool:
             log.warning("decode_pool_broke")
             self._take_pool()
-            await asyncio.to_thread(_stop, pool)
+            self._stopping = asyncio.create_task(asyncio.to_thread(_stop, pool))
+            await asyncio.shield(self._stopping)
 
     def _take_pool(self) -> ProcessPool | None:
         for waiter in self._waiting:
@@ -157,8 +164,8 @@ def _start(count: int, prepare: Callable[[], None]) -> ProcessPool:
     context.set_forkserver_preload(["mmsent.images.decode"])
     pool = ProcessPool(count, RECYCLE_AFTER, prepare, (), context)
     try:
-        pool.active  # noqa: B018 - asking starts it
-    except RuntimeError as error:
+        pool.schedule(os.getpid).result(START_PATIENCE_S)  # a slow start is not work that hangs
+    except (RuntimeError, ProcessExpired, TimeoutError) as error:
         _stop(pool)
         raise ImageError("decode_crash", "the decoding processes did not start") from error
     return pool

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from mmsent.broker import PostConsumer
 from mmsent.pipeline import Delivery
@@ -76,7 +76,8 @@ def watch(bomb: Bomb, note: Callable[[str], object]) -> None:
     after(Delivery, "announce", lambda *_: bomb.pass_by("after_scores"))
 
 
-if __name__ == "__main__":
+def run() -> NoReturn:
+    """To be called by `python -c`: the main module is imported again in every decoding process."""
     bomb = Bomb(Path(os.environ["CHAOS_ORDERS"]))
     signal.signal(signal.SIGUSR1, bomb.arm)
     journal = os.open(os.environ["CHAOS_JOURNAL"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)

@@ -166,7 +166,7 @@ class Workers:
             slot.killed = False
             with slot.log.open("ab") as log:
                 slot.process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-P", "-m", "tests.chaos.worker"),
+                    *(sys.executable, "-P", "-c", "from tests.chaos.worker import run; run()"),
                     cwd=Path(__file__).parents[2],
                     env=self._environment
                     | {"CHAOS_JOURNAL": str(slot.journal), "CHAOS_ORDERS": str(slot.orders)}
