@@ -18,7 +18,7 @@ from mmsent.trends import window_bounds, window_index
 
 ALL_TOPICS = "all"
 MAX_ALERT_POSTS = 10
-_FULL_COUNT = 1023  # posts from which more of them make an alert no more severe
+_FULL_COUNT = 1023  # expected posts from which more of them make an alert no more severe
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,13 @@ def group_conflicts(conflicts: Iterable[Conflict], cooldown_s: int) -> dict[Conf
 
 
 def severity(count: int, mean_conflict: float) -> int:
-    """1 … 10 from how many posts disagree and how strongly; more of either never lowers it.
+    """1 … 10 from how many posts truly disagree, as far as one can tell; more of either never lowers it.
 
-    1 + ⌊9 · mean · log₂(1 + count) / 10⌋: each doubling of the posts weighs the same, 1,023 posts of
-    conflict 1 are a 10, a lone post is a 1.
+    Conflict is the probability of it, so count · mean posts are expected to. 1 + ⌊9 · log₂(1 + expected) /
+    10⌋: each doubling weighs the same, 1,023 are a 10, one is a 1.
     """
-    volume = log2(1 + min(max(count, 0), _FULL_COUNT)) / log2(1 + _FULL_COUNT)
-    return 1 + int(9 * min(max(mean_conflict, 0.0), 1.0) * volume)
+    expected = max(count, 0) * min(max(mean_conflict, 0.0), 1.0)
+    return 1 + int(9 * log2(1 + min(expected, _FULL_COUNT)) / log2(1 + _FULL_COUNT))
 
 
 def conflict_title(topic: str, count: int) -> str:

@@ -64,6 +64,11 @@ class Settings(BaseSettings):
     conflict_threshold: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="conflict from which a post is flagged; empty = the checkpoint's"
     )
+    conflict_prior: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="share of your stream's posts whose text and picture are opposite; conflict is a "
+        "probability there; empty = the checkpoint's",
+    )
 
     batch_max_tokens: Count = Field(4096, description="padded tokens in one batch")
     batch_max_images: Count = Field(16, description="pictures in one batch")

@@ -79,7 +79,13 @@ def test_severity_is_between_1_and_10_and_never_falls(a: int, b: int, c: float, 
 
 
 def test_severity_spans_its_scale() -> None:
-    assert [severity(1, 0.6), severity(31, 0.8), severity(1023, 1.0), severity(10**9, 1.0)] == [1, 4, 10, 10]
+    assert [severity(1, 0.9), severity(1023, 1.0), severity(10**9, 1.0)] == [1, 10, 10]
+
+
+def test_severity_is_that_of_the_posts_expected_to_disagree() -> None:
+    """Sixty posts at 0.3 weigh as much as twenty at 0.9; a low threshold makes no storm of doubtful posts."""
+    assert severity(60, 0.3) == severity(20, 0.9) == 4
+    assert severity(60, 0.9) > severity(60, 0.3)
 
 
 @pytest.mark.parametrize(

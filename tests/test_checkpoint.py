@@ -8,6 +8,7 @@ import pytest
 
 from mmsent.errors import CheckpointError
 from mmsent.model.checkpoint import FORMAT_VERSION, file_hash, load_checkpoint
+from mmsent.model.conflict import ConflictCalibration
 
 FILES = ("text.onnx", "image.onnx", "fusion.onnx", "tokenizer.json")
 
@@ -54,6 +55,21 @@ def test_a_complete_checkpoint_is_loaded(folder: Path) -> None:
     assert checkpoint.part("fusion") == folder / "fusion.onnx"
 
 
+def test_conflict_is_calibrated_where_the_config_says_how(folder: Path) -> None:
+    assert load_checkpoint(folder).conflict_calibration is None
+    calibration = {"slope": 1.5, "intercept": -1.0, "prior": 0.074}
+    write_config(folder, conflict_calibration=calibration)
+    assert load_checkpoint(folder).conflict_calibration == ConflictCalibration(**calibration)
+    write_config(folder, conflict_calibration=calibration | {"prior": 0})
+    assert "conflict_calibration.prior" in refusal(folder)
+
+
+def test_a_checkpoint_from_before_calibration_is_read(folder: Path) -> None:
+    write_config(folder, format_version=1)
+    checkpoint = load_checkpoint(folder)
+    assert (checkpoint.conflict_threshold, checkpoint.conflict_calibration) == (0.2, None)
+
+
 @pytest.mark.parametrize(
     ("lang", "expected"),
     [
@@ -85,8 +101,8 @@ def test_a_truncated_file_is_named(folder: Path, name: str) -> None:
 
 
 def test_another_format_is_refused(folder: Path) -> None:
-    write_config(folder, format_version=2)
-    assert "format 2" in refusal(folder)
+    write_config(folder, format_version=3)
+    assert "format 3, this mmsent reads formats 1 to 2" in refusal(folder)
 
 
 def test_a_folder_for_torch_alone_says_how_to_get_parts(folder: Path) -> None:

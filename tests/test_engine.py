@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from mmsent.engine.openvino import CHUNK_POSTS, OpenVinoEngine, cpu_properties
 from mmsent.engine.stub import NOT_A_NUMBER, POISON, StubEngine
 from mmsent.errors import CheckpointError, EngineError, SettingsError
 from mmsent.model.checkpoint import Checkpoint, file_hash, load_checkpoint
+from mmsent.model.conflict import ConflictCalibration
 from mmsent.model.inputs import LABELS, pixel_values, softmax
 from mmsent.posts import Opinion
 from mmsent.settings import Settings
@@ -266,7 +268,7 @@ class TinyParts:
         path.write_bytes(model.SerializeToString())
 
 
-def save_checkpoint(folder: Path, parts: TinyParts) -> Checkpoint:
+def save_checkpoint(folder: Path, parts: TinyParts, **changes: Any) -> Checkpoint:
     parts.save(folder)
     tokenizer = Tokenizer(models.WordLevel(WORDS, unk_token="[UNK]"))  # noqa: S106  a word, no secret
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -283,7 +285,7 @@ def save_checkpoint(folder: Path, parts: TinyParts) -> Checkpoint:
         "languages": ["en"],
         "files": {name: file_hash(folder / name) for name in files},
     }
-    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "config.json").write_text(json.dumps(config | changes))
     return load_checkpoint(folder)
 
 
@@ -368,6 +370,34 @@ def test_openvino_conflict_and_weights_need_text_and_picture(engine: OpenVinoEng
     for prediction in (text_only, image_only, neither):
         assert (prediction.fused, prediction.conflict, prediction.weights) == (None, None, None)
     assert neither == Prediction()
+
+
+CALIBRATION = ConflictCalibration(slope=2.0, intercept=-1.0, prior=0.1)
+
+
+@pytest.mark.parametrize("prior", [None, 0.1, 0.01])
+def test_conflict_is_the_calibrated_probability_at_the_streams_prior(
+    engine: OpenVinoEngine, parts: TinyParts, tmp_path: Path, prior: float | None
+) -> None:
+    """The share that is set changes conflict alone, and no threshold: a flag means the same everywhere."""
+    saved = save_checkpoint(tmp_path, parts, conflict_calibration=CALIBRATION.model_dump())
+    settings = Settings(engine="openvino", checkpoint=saved.folder, engine_threads=1, conflict_prior=prior)
+    requests = [ScoringRequest("a b", picture(1)), ScoringRequest("c", picture(2))]
+    scores = [found.conflict for found in engine.score(requests)]
+    with create_engine(settings) as calibrated:
+        predictions = calibrated.score(requests)
+        assert calibrated.conflict_threshold == engine.conflict_threshold
+    expected = CALIBRATION.at(prior or 0.1).probability(scores)
+    assert [found.conflict for found in predictions] == pytest.approx(expected.tolist(), abs=1e-3)
+    assert len({round(value, 3) for value in [*scores, *expected]}) == 4
+    assert predictions[0].text == engine.score(requests)[0].text
+
+
+@pytest.mark.parametrize("name", ["stub", "openvino"])
+def test_a_prior_for_a_conflict_that_is_no_probability_is_refused(checkpoint: Checkpoint, name: Any) -> None:
+    settings = Settings(engine=name, checkpoint=checkpoint.folder, engine_threads=1, conflict_prior=0.05)
+    with pytest.raises(SettingsError, match=r"MMSENT_CONFLICT_PRIOR=0.05.*unset it"):
+        create_engine(settings)
 
 
 def test_openvino_runs_each_part_only_for_the_posts_that_need_it(

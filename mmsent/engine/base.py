@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mmsent.batching import RequestSize
 from mmsent.errors import EngineError, SettingsError
+from mmsent.model.conflict import ConflictCalibration
 from mmsent.model.inputs import LABELS, conflict, pad_tokens, softmax
 from mmsent.posts import Label, Opinion, Weights
 from mmsent.settings import Settings
@@ -32,7 +33,11 @@ class ScoringRequest:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Opinions of one post; `fused`, `conflict` and `weights` are there exactly when both others are."""
+    """Opinions of one post; `fused`, `conflict` and `weights` are there exactly when both others are.
+
+    `conflict` is the probability that text and picture are opposite, the score of `inputs.conflict` where the
+    engine has no calibration.
+    """
 
     text: Opinion | None = None
     image: Opinion | None = None
@@ -76,12 +81,15 @@ class Engine(ABC):
     """Runs the model. One thread at a time; `judges` and `size` may be called from another.
 
     A post's opinions do not depend on its neighbours in the batch by more than rounding (below 0.001).
+    `conflict_calibration` is for the stream's share of opposite posts. `conflict_threshold` is the least
+    conflict that is flagged, whatever that share: fewer posts reach it where fewer are opposite.
     """
 
     model_id: str
     image_size: int
     conflict_threshold: float
     temperatures: Mapping[Head, float]
+    conflict_calibration: ConflictCalibration | None = None
 
     @abstractmethod
     def judges(self, lang: str | None) -> bool:
@@ -122,7 +130,7 @@ class Engine(ABC):
         """Arrays to logits."""
 
     def decode(self, outputs: Outputs) -> list[Prediction]:
-        """Logits to opinions, each head calibrated by its temperature.
+        """Logits to opinions, each head calibrated by its temperature, and conflict by its calibration.
 
         Raises:
             EngineError: an output is not a finite number.
@@ -133,11 +141,32 @@ class Engine(ABC):
         }
         weights = _by_post(outputs.rows["fused"], _checked_weights(outputs.weights))
         return [
-            _prediction(
+            self._prediction(
                 heads["text"].get(post), heads["image"].get(post), heads["fused"].get(post), weights.get(post)
             )
             for post in range(outputs.posts)
         ]
+
+    def _prediction(
+        self,
+        text: NDArray[np.float64] | None,
+        image: NDArray[np.float64] | None,
+        fused: NDArray[np.float64] | None,
+        weights: NDArray[np.float64] | None,
+    ) -> Prediction:
+        return Prediction(
+            text=_opinion(text),
+            image=_opinion(image),
+            fused=_opinion(fused),
+            conflict=None if text is None or image is None else self._conflict(text, image),
+            weights=None if weights is None else Weights(text=float(weights[0]), image=float(weights[1])),
+        )
+
+    def _conflict(self, text: NDArray[np.float64], image: NDArray[np.float64]) -> float:
+        score = conflict(text, image)
+        calibration = self.conflict_calibration
+        shown = score if calibration is None else calibration.probability(score)
+        return float(np.clip(shown, 0, 1))
 
     def _probabilities(self, head: Head, logits: NDArray[Any]) -> NDArray[np.float64]:
         if not np.isfinite(logits).all():
@@ -176,21 +205,6 @@ def _checked_weights(weights: NDArray[Any]) -> NDArray[np.float64]:
     return shares / total
 
 
-def _prediction(
-    text: NDArray[np.float64] | None,
-    image: NDArray[np.float64] | None,
-    fused: NDArray[np.float64] | None,
-    weights: NDArray[np.float64] | None,
-) -> Prediction:
-    return Prediction(
-        text=_opinion(text),
-        image=_opinion(image),
-        fused=_opinion(fused),
-        conflict=None if text is None or image is None else float(np.clip(conflict(text, image), 0, 1)),
-        weights=None if weights is None else Weights(text=float(weights[0]), image=float(weights[1])),
-    )
-
-
 def _opinion(shares: NDArray[np.float64] | None) -> Opinion | None:
     if shares is None:
         return None
@@ -203,9 +217,20 @@ def create_engine(settings: Settings) -> Engine:
     """The engine that the settings name, ready to score.
 
     Raises:
-        SettingsError: it is not in this version.
+        SettingsError: it is not in this version, or a prior is set for a conflict that is no probability.
         CheckpointError: the checkpoint is missing, damaged or of another version.
     """
+    engine = _engine(settings)
+    if settings.conflict_prior is not None and engine.conflict_calibration is None:
+        engine.close()
+        raise SettingsError(
+            f"MMSENT_CONFLICT_PRIOR={settings.conflict_prior}: the conflict of {engine.model_id} is a score, "
+            "no probability that a prior could change: unset it"
+        )
+    return engine
+
+
+def _engine(settings: Settings) -> Engine:
     if settings.engine == "torch":
         raise SettingsError("MMSENT_ENGINE=torch is not in this version: use auto or openvino")
     if settings.engine == "stub":
@@ -216,4 +241,8 @@ def create_engine(settings: Settings) -> Engine:
     from mmsent.engine.openvino import OpenVinoEngine  # noqa: PLC0415  see above
     from mmsent.model.checkpoint import load_checkpoint  # noqa: PLC0415  see above
 
-    return OpenVinoEngine(load_checkpoint(settings.checkpoint), threads=settings.engine_threads)
+    return OpenVinoEngine(
+        load_checkpoint(settings.checkpoint),
+        threads=settings.engine_threads,
+        conflict_prior=settings.conflict_prior,
+    )

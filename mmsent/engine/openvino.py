@@ -32,8 +32,13 @@ class OpenVinoEngine(Engine):
     Memory does not grow with the batch: at most `CHUNK_POSTS` posts are in a part at once.
     """
 
-    def __init__(self, checkpoint: Checkpoint, threads: int = 0) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, threads: int = 0, *, conflict_prior: float | None = None
+    ) -> None:
         """Compile the parts for this machine; `threads` 0 = as many as OpenVINO finds best.
+
+        `conflict_prior` is the share of opposite posts that conflict probabilities are right for, by default
+        the checkpoint's; scores of a checkpoint without calibration stay what they are.
 
         Raises:
             CheckpointError: OpenVINO cannot read a part, or the parts do not fit each other or config.json.
@@ -41,6 +46,10 @@ class OpenVinoEngine(Engine):
         self.model_id = checkpoint.model_id
         self.image_size = checkpoint.image_size
         self.conflict_threshold = checkpoint.conflict_threshold
+        calibration = checkpoint.conflict_calibration
+        if calibration is not None and conflict_prior is not None:
+            calibration = calibration.at(conflict_prior)
+        self.conflict_calibration = calibration
         temperatures = checkpoint.temperatures
         self.temperatures = {
             "text": temperatures.text,

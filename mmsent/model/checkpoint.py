@@ -14,9 +14,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mmsent.errors import CheckpointError
+from mmsent.model.conflict import ConflictCalibration
 from mmsent.model.inputs import LABELS, TextTokenizer
 
-FORMAT_VERSION = 1  # what CheckpointConfig.format_version accepts
+FORMAT_VERSION = 2  # what is written
+FORMATS = (1, 2)  # what is read; 1 has no conflict calibration, its threshold is one of scores
 
 PartName = Literal["text", "image", "fusion"]
 PART_FILES: dict[PartName, str] = {"text": "text.onnx", "image": "image.onnx", "fusion": "fusion.onnx"}
@@ -35,17 +37,23 @@ class Temperatures(BaseModel):
 
 
 class CheckpointConfig(BaseModel):
-    """What engines need of `config.json`; `files` maps each file name to its SHA-256."""
+    """What engines need of `config.json`; `files` maps each file name to its SHA-256.
+
+    `conflict_threshold` is on the scale of what engines show: a probability at the calibration's prior, a
+    score without calibration. That is why the format is 2 since there are calibrations: a reader that
+    ignored them would compare scores with a threshold of probabilities.
+    """
 
     model_config = ConfigDict(frozen=True)
 
-    format_version: Literal[1] = 1
+    format_version: Literal[1, 2] = FORMAT_VERSION
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
     version: int = Field(ge=1)
     labels: tuple[str, ...] = LABELS
     image_size: int = Field(ge=32, le=1024)
     max_length: int = Field(ge=8, le=512)
     temperatures: Temperatures = Temperatures()
+    conflict_calibration: ConflictCalibration | None = None
     conflict_threshold: float = Field(ge=0, le=1)
     languages: tuple[str, ...]
     files: dict[str, str]
@@ -77,8 +85,13 @@ class Checkpoint:
         return self.config.temperatures
 
     @property
+    def conflict_calibration(self) -> ConflictCalibration | None:
+        """What makes conflict a probability; None: it is shown as the score it is."""
+        return self.config.conflict_calibration
+
+    @property
     def conflict_threshold(self) -> float:
-        """A post is flagged when its conflict score reaches this."""
+        """A post is flagged when its conflict reaches this."""
         return self.config.conflict_threshold
 
     @property
@@ -140,7 +153,9 @@ def _read_config(folder: Path, remedy: str) -> CheckpointConfig:
         if isinstance(first["input"], dict) and "text_config" in first["input"]:
             reason = "holds a model for torch and no ONNX parts; `mmsent export` makes them"
         elif first["loc"] == ("format_version",):
-            reason = f"is of format {first['input']!r}, this mmsent reads format {FORMAT_VERSION}"
+            reason = (
+                f"is of format {first['input']!r}, this mmsent reads formats {FORMATS[0]} to {FORMATS[-1]}"
+            )
         else:
             reason = (
                 f"has a config.json that cannot be read ({'.'.join(map(str, first['loc']))}: {first['msg']})"
