@@ -14,9 +14,10 @@ pytest.importorskip("matplotlib", reason="needs the extra `train`")
 
 from mmsent.engine.stub import StubEngine
 from mmsent.errors import CheckpointError, InputError
+from mmsent.model.conflict import ConflictCalibration
 from mmsent.training.data import LabelledPost, read_posts, read_texts
 from mmsent.training.evaluate import evaluate, judge
-from mmsent.training.report import as_json_text, write_report
+from mmsent.training.report import as_json_text, body, write_report
 from mmsent.training.summary import percent, summary
 
 WORDS = {"positive": "great happy", "neutral": "meeting at", "negative": "awful sad"}
@@ -77,11 +78,11 @@ def rows_of(data: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (data / "mvsa-single" / "posts.jsonl").read_text().splitlines()]
 
 
-def judged(data: Path, **changes: Any) -> dict[str, Any]:
+def judged(data: Path, engine: StubEngine | None = None, **changes: Any) -> dict[str, Any]:
     posts, opposite = read_posts(data, "dev"), read_posts(data, "conflict")
     learned = read_posts(data, "train")
     given = {"learned": learned, "texts": read_texts(data, "dev")} | changes
-    return judge(StubEngine(image_size=64), posts, opposite, **given)
+    return judge(engine or StubEngine(image_size=64), posts, opposite, **given)
 
 
 def value(row: dict[str, Any]) -> Any:
@@ -133,6 +134,27 @@ def test_the_conflict_score_is_told_from_the_text_alone(data: Path) -> None:
     assert value(conflict["at_prior"]["flag_rate"]) == 0.1
     assert conflict["roc"][0] == [0, 0]
     assert conflict["roc"][-1] == [1, 1]
+
+
+def test_a_calibrated_conflict_is_judged_as_the_probability_that_is_shown(data: Path) -> None:
+    """The stub gives opposite posts 0.8125 and most others far less: 0.1 of posts, and of those above 0.5."""
+    engine = StubEngine(image_size=64)
+    score = judged(data, engine, prior=0.1)["conflict"]
+    engine.conflict_calibration = ConflictCalibration(slope=3.0, intercept=0.0, prior=0.1)
+    figures = judged(data, engine, prior=0.1)
+    conflict, calibration = figures["conflict"], figures["conflict"]["calibration"]
+    assert score["calibration"]["shipped"] is None
+    assert calibration["shipped"] == {"slope": 3.0, "intercept": 0.0, "prior": 0.1}
+    assert conflict["auroc"] == score["auroc"]
+    assert [each["posts"] for each in conflict["calibration"]["shown"]["bins"]][-1] == 12
+    highest = calibration["shown"]["bins"][-1]
+    assert highest["probability"] == pytest.approx(1 / (1 + (0.1875 / 0.8125) ** 3))
+    assert calibration["shown"]["ece"] < score["calibration"]["shown"]["ece"]
+    text = body(figures)
+    assert "Conflict is a probability where 10.0% are opposite: logit P = 3.000" in text
+    assert "no probability" not in text
+    assert "no probability" in body(judged(data))
+    assert "conflict 0." in summary(figures).split("ECE")[1]
 
 
 def test_repeats_are_left_out_of_the_second_figures(data: Path) -> None:

@@ -163,13 +163,18 @@ def test_a_conflict_probability_holds_at_another_prior() -> None:
 
     fitted = fit_conflict(*posts(6_000, 0.3))
     scores, opposite = posts(6_000, 0.07)
-    shifted = reliability(fitted.probability(scores, 0.07), opposite)
+    shifted = reliability(fitted.at(0.07).probability(scores), opposite)
     assert shifted["ece"] <= 1.2 * shifted["band"][1]
-    assert reliability(fitted.probability(scores, 0.3), opposite)["ece"] > 0.1
+    assert reliability(fitted.at(0.3).probability(scores), opposite)["ece"] > 0.1
     sampled, truth = posts(6_000, 0.3)
-    weighted = reliability(fitted.probability(sampled, 0.07), truth, prior=0.07)
+    weighted = reliability(fitted.at(0.07).probability(sampled), truth, prior=0.07)
     assert weighted["ece"] <= 1.2 * weighted["band"][1]
     assert weighted["calibrated_mean"] < 0.02
+
+
+def test_conflict_is_not_calibrated_on_posts_of_one_kind() -> None:
+    with pytest.raises(InputError, match="some of both"):
+        fit_conflict(np.array([0.1, 0.2]), np.array([False, False]))
 
 
 def test_a_shifted_prior_can_be_shifted_back() -> None:

@@ -1,6 +1,7 @@
 """Training, export and evaluation on a tiny generated data set, and resuming after a kill."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +23,17 @@ from mmsent.model.checkpoint import load_checkpoint  # noqa: E402  after the ski
 from mmsent.model.fusion import FusionConfig, FusionModel, PictureEncoder  # noqa: E402  after the skip
 from mmsent.training.data import IGNORED, length_buckets, read_jsonl, read_posts, read_texts  # noqa: E402
 from mmsent.training.evaluate import evaluate  # noqa: E402  after the skip
-from mmsent.training.export import export, export_parts, parity, write_config  # noqa: E402  after the skip
+from mmsent.training.export import (  # noqa: E402  after the skip
+    OUT_OF_FOLD_FILE,
+    export,
+    export_parts,
+    parity,
+    write_config,
+)
+from mmsent.training.fitted import fit_all  # noqa: E402  after the skip
 from mmsent.training.metrics import accuracy, log_loss  # noqa: E402  after the skip
+from mmsent.training.out_of_fold import OutOfFoldLogits  # noqa: E402  after the skip
+from mmsent.training.report import as_json_text, body  # noqa: E402  after the skip
 from mmsent.training.summary import percent, summary  # noqa: E402  after the skip
 from mmsent.training.train import load_trained, train  # noqa: E402  after the skip
 
@@ -92,6 +102,29 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def out_of_fold(trained: Path, data: Path) -> OutOfFoldLogits:
+    """Logits of every post by no model: its label's is the greatest, mostly."""
+    posts = [*read_posts(data, "train"), *read_posts(data, "conflict")]
+    labels = {
+        head: np.array([getattr(post, name) for post in posts])
+        for head, name in {"text": "text_label", "image": "image_label", "fused": "label"}.items()
+    }
+    generator = np.random.default_rng(0)
+    logits = OutOfFoldLogits(
+        post_id=np.array([post.post_id for post in posts]),
+        split=np.array([post.split for post in posts]),
+        fold=np.arange(len(posts)) % 2,
+        logits={
+            head: (1.5 * np.eye(3)[rows] + generator.normal(size=(len(posts), 3))).astype(np.float32)
+            for head, rows in labels.items()
+        },
+        labels=labels,
+    )
+    logits.save(trained / OUT_OF_FOLD_FILE)
+    return logits
+
+
+@pytest.fixture(scope="module")
 def float_parts(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("parts")
     export_parts(load_trained(trained), folder)
@@ -100,7 +133,11 @@ def float_parts(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def checkpoint(
-    trained: Path, data: Path, float_parts: Path, tmp_path_factory: pytest.TempPathFactory
+    trained: Path,
+    data: Path,
+    out_of_fold: OutOfFoldLogits,
+    float_parts: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     def copy_parts(_model: FusionModel, folder: Path) -> None:
         shutil.copytree(float_parts, folder, dirs_exist_ok=True)
@@ -141,6 +178,7 @@ def test_export_is_a_checkpoint(checkpoint: Path, data: Path) -> None:
     assert {path.name for path in checkpoint.iterdir()} == {
         *("config.json", "metrics.json", "README.md", "tokenizer.json", "tokenizer_config.json"),
         *("text.onnx", "image.onnx", "fusion.onnx", "model.safetensors"),
+        *("confusion.png", "reliability.png", "strata.png", "conflict.png"),
     }
     figures = evaluate(checkpoint, data)
     assert figures["posts"] == SPLITS["dev"]
@@ -154,6 +192,37 @@ def test_export_is_a_checkpoint(checkpoint: Path, data: Path) -> None:
     assert sample["posts"] > 30
     assert 0 < sample["opposite"] < sample["posts"] / 2
     assert f"picture accuracy {sample['image_accuracy']:.3f}" in summary(figures)
+
+
+def test_export_fits_what_makes_probabilities(checkpoint: Path, out_of_fold: OutOfFoldLogits) -> None:
+    config, fitted = load_checkpoint(checkpoint).config, fit_all(out_of_fold)
+    assert config.format_version == 2
+    assert config.temperatures == fitted.temperatures
+    assert config.conflict_calibration == fitted.conflict
+    assert config.conflict_threshold == fitted.threshold
+    card = (checkpoint / "README.md").read_text()
+    assert f"logit P = {fitted.conflict.slope:.4f} · logit(score)" in card
+    assert f"text {fitted.temperatures.text:.3f}, picture" in card
+
+
+def test_the_cards_figures_are_those_of_evaluate(checkpoint: Path, data: Path) -> None:
+    told = json.loads((checkpoint / "metrics.json").read_text())
+    measured = json.loads(as_json_text(evaluate(checkpoint, data)))
+    assert {name: told[name] for name in measured} == measured
+    assert body(measured, level=3) in (checkpoint / "README.md").read_text()
+    shown = re.findall(r"\]\(([a-z]+\.png)\)", (checkpoint / "README.md").read_text())
+    assert sum((checkpoint / name).stat().st_size for name in shown) < 1e6
+    assert len(shown) == 4
+
+
+def test_export_without_out_of_fold_logits_says_how_to_make_them(
+    trained: Path, data: Path, tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(trained, bare, ignore=shutil.ignore_patterns(OUT_OF_FOLD_FILE))
+    with pytest.raises(InputError, match=r"no out-of-fold logits.*mmsent train"):
+        export(bare, data, tmp_path / "new")
+    assert not list(tmp_path.glob("new*"))
 
 
 def test_no_part_names_a_place_of_this_machine(checkpoint: Path, trained: Path) -> None:

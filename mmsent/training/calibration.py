@@ -4,7 +4,6 @@ Calibration error and temperatures: Guo et al., "On Calibration of Modern Neural
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from mmsent.engine.base import Head
 from mmsent.errors import InputError
 from mmsent.model.checkpoint import Temperatures
+from mmsent.model.conflict import ConflictCalibration, logit
 from mmsent.model.inputs import softmax
 from mmsent.training.bootstrap import ratio
 from mmsent.training.data import IGNORED
@@ -22,7 +22,6 @@ BINS = 15  # of equal width, as Guo et al.; the thin ones weigh little, and the 
 SIMULATIONS = 1_000
 TEMPERATURE_RANGE = (0.05, 20.0)
 _BISECTIONS = 60  # more than float64 can tell apart
-_LEAST_SCORE = 1e-6
 _LEAST_SLOPE = 1e-9
 
 Floats = NDArray[np.float64]
@@ -75,12 +74,8 @@ def reliability(
 
 
 def shift_prior(probabilities: Floats, prior: float, other: float) -> Floats:
-    """Probabilities (N,) for a population of share `prior`, turned into those for one of share `other`.
-
-    The odds change by the ratio of both priors' odds (Saerens, Latinne and Decaestecker 2002, equation 2.4).
-    """
-    shifted: Floats = 1 / (1 + np.exp(-(logit(probabilities) + logit(other) - logit(prior))))
-    return shifted
+    """Probabilities (N,) for a population of share `prior`, turned into those for one of share `other`."""
+    return ConflictCalibration(slope=1.0, intercept=0.0, prior=prior).at(other).probability(probabilities)
 
 
 def fit_temperatures(
@@ -119,35 +114,15 @@ def _temperature(head: Head, logits: NDArray[Any], labels: NDArray[np.int64]) ->
     return high
 
 
-@dataclass(frozen=True)
-class ConflictCalibration:
-    """From conflict scores to probabilities: logit P = slope·logit(score) + intercept (Platt 1999).
-
-    `prior` is the share of opposite posts among those it was fitted on.
-    """
-
-    slope: float
-    intercept: float
-    prior: float
-
-    def probability(self, scores: Floats, prior: float) -> Floats:
-        """P(opposite | score) (N,) where a share `prior` of posts is opposite.
-
-        Posts of each kind are taken to score there as they did where it was fitted.
-        """
-        fitted = 1 / (1 + np.exp(-(self.slope * logit(scores) + self.intercept)))
-        return shift_prior(fitted, self.prior, prior)
-
-
 def fit_conflict(scores: Floats, opposite: NDArray[np.bool_]) -> ConflictCalibration:
-    """Calibrate scores (N,) of posts that the model did not learn from; both kinds must be there."""
+    """Calibrate scores (N,) of posts that the model did not learn from, at their own share of opposite ones.
+
+    Raises:
+        InputError: all posts are of one kind.
+    """
+    if opposite.all() or not opposite.any():
+        raise InputError("conflict is calibrated on opposite posts and on others: give some of both")
     fitted = LogisticRegression(C=np.inf).fit(logit(scores)[:, None], opposite)
     return ConflictCalibration(
         slope=float(fitted.coef_[0, 0]), intercept=float(fitted.intercept_[0]), prior=float(opposite.mean())
     )
-
-
-def logit(probability: Any) -> Any:
-    """Log-odds; scores are kept a millionth away from 0 and 1."""
-    kept = np.clip(probability, _LEAST_SCORE, 1 - _LEAST_SCORE)
-    return np.log(kept / (1 - kept))

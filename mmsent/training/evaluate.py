@@ -16,7 +16,6 @@ from mmsent.model.checkpoint import load_checkpoint
 from mmsent.model.inputs import has_text
 from mmsent.training.bootstrap import RESAMPLES
 from mmsent.training.conflict_figures import (
-    LEAST_PRECISION,
     NATURAL_PREVALENCE,
     OutOfFold,
     conflict_figures,
@@ -42,7 +41,6 @@ from mmsent.training.figures import (
     text_figures,
     unrepeated,
 )
-from mmsent.training.metrics import choose_threshold
 from mmsent.training.sample_judge import judge_sample
 
 LEARNED = "train"  # the split that posts must not repeat to count as new
@@ -66,10 +64,10 @@ def evaluate(
     prior: float = NATURAL_PREVALENCE,
     text_only_for_missing: bool = False,
 ) -> dict[str, Any]:
-    """Figures of a checkpoint (None: the shipped one) on `split`, its conflict score against `conflict`.
+    """Figures of a checkpoint (None: the shipped one) on `split`, its conflict against posts of `conflict`.
 
     SemEval-2017 4A of the same split is judged where the data has it. `prior` is the share of opposite posts
-    that flags and conflict probabilities are given for. All inputs are checked before anything is judged.
+    that flags and conflict probabilities are for. All inputs are checked before anything is judged.
 
     Raises:
         CheckpointError: the checkpoint cannot be used.
@@ -84,7 +82,7 @@ def evaluate(
         for post in read_posts(data, name, text_only_for_missing=True)
     ]
     texts = read_texts(data, split) if texts_file(data, split).is_file() else []
-    with OpenVinoEngine(found) as engine:
+    with OpenVinoEngine(found, conflict_prior=prior) as engine:
         return judge(engine, posts, opposite, learned=learned, texts=texts, prior=prior)
 
 
@@ -98,6 +96,8 @@ def judge(
     prior: float = NATURAL_PREVALENCE,
 ) -> dict[str, Any]:
     """All figures, of all posts and without those that repeat another one or one of `learned`.
+
+    `prior` is the share of opposite posts that the engine's conflict is calibrated for, if it is.
 
     Raises:
         InputError: a head has no label to be judged by, or conflicts are too few to be judged out of fold.
@@ -125,9 +125,10 @@ def judge(
         "missing_pictures": sum(not post.has_picture for post in everything),
         "resamples": RESAMPLES,
         "prior": prior,
-        **_sections(found, combined, left_out, engine.conflict_threshold),
+        "temperatures": dict(engine.temperatures),
+        **_sections(found, combined, left_out, engine),
         "without_repeats": {"posts": int(first[: len(posts)].sum())}
-        | _sections(unique, combined, left_out, engine.conflict_threshold)
+        | _sections(unique, combined, left_out, engine)
         if unique.complete
         else None,
         "semeval": _judge_texts(engine, texts) if texts else None,
@@ -136,7 +137,7 @@ def judge(
 
 
 def _sections(
-    found: Judged, combined: dict[str, list[Prediction]], left_out: OutOfFold, threshold: float
+    found: Judged, combined: dict[str, list[Prediction]], left_out: OutOfFold, engine: Engine
 ) -> dict[str, Any]:
     posts = len(combined["both"])
     labels, weights = found.labels["fused"][:posts], found.weights[:, :posts]
@@ -145,7 +146,7 @@ def _sections(
         "combinations": combination_figures(labels, combined, weights),
         "agreement": agreement_figures(found),
         "intensity": intensity_figures(found),
-        "conflict": conflict_figures(found, left_out, threshold),
+        "conflict": conflict_figures(found, left_out, engine.conflict_threshold, engine.conflict_calibration),
     }
 
 
@@ -172,10 +173,3 @@ def request(post: LabelledPost, size: int) -> ScoringRequest:
     """What is judged of a labelled post."""
     pixels = picture(post, size, view=0) if post.has_picture else None
     return ScoringRequest(post.text if has_text(post.text) else None, pixels)
-
-
-def first_threshold(posts: Sequence[Prediction], opposite: Sequence[Prediction]) -> float:
-    """The threshold of greatest recall that keeps LEAST_PRECISION at the natural prevalence."""
-    scores = np.array([prediction.conflict or 0.0 for prediction in [*posts, *opposite]])
-    is_opposite = np.arange(len(scores)) >= len(posts)
-    return choose_threshold(scores, is_opposite, NATURAL_PREVALENCE, LEAST_PRECISION)

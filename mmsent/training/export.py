@@ -25,16 +25,23 @@ from mmsent.model.checkpoint import (
     PART_FILES,
     TOKENIZER_FILE,
     CheckpointConfig,
+    Temperatures,
     file_hash,
     load_checkpoint,
 )
+from mmsent.model.conflict import ConflictCalibration
 from mmsent.model.fusion import WEIGHTS, FusionModel
-from mmsent.model.inputs import TextTokenizer, pad_tokens, pixel_values, softmax
+from mmsent.model.inputs import TextTokenizer, has_text, pad_tokens, pixel_values, softmax
 from mmsent.training.card import model_card
 from mmsent.training.data import LabelledPost, read_posts
 from mmsent.training.drawn import drawn_posts
-from mmsent.training.evaluate import first_threshold, judge, predict
+from mmsent.training.evaluate import evaluate, predict
 from mmsent.training.features import picture
+from mmsent.training.fitted import Fitted, fit_all, fitted_figures, kept_rows
+from mmsent.training.out_of_fold import load_out_of_fold
+from mmsent.training.plots import draw_all
+from mmsent.training.repeats import post_groups
+from mmsent.training.report import as_json_text
 from mmsent.training.text_stage import token_tensors
 from mmsent.training.train import load_trained
 
@@ -42,6 +49,7 @@ CALIBRATION_TEXTS = 200
 CALIBRATION_PICTURES = 120
 CALIBRATION_DRAWINGS = 40
 PARITY_POSTS = 64
+OUT_OF_FOLD_FILE = "out_of_fold.npz"
 
 
 def export(
@@ -51,11 +59,13 @@ def export(
 
     Text and picture part are quantised to int8 (weights and activations) with statistics of training posts;
     the fusion part stays float32. Torch's weights lie beside them in fp16: one `config.json` serves both
-    readers. The conflict threshold is chosen on `dev` and `conflict`. The folder appears only when it is
-    complete.
+    readers. Temperatures, conflict calibration and threshold are fitted on the out-of-fold
+    logits in `trained`, never on `dev`. The figures are those of `evaluate`, and what only an export knows.
+    The folder appears only when it is complete.
 
     Raises:
-        InputError: no trained model, no data, or `output` holds something else than a checkpoint.
+        InputError: no trained model, no out-of-fold logits or none of use, no data, or `output` holds
+            something else than a checkpoint.
     """
     if output.exists() and (
         not output.is_dir() or (any(output.iterdir()) and not (output / CONFIG_FILE).exists())
@@ -63,6 +73,7 @@ def export(
         raise InputError(f"{output} exists and is no checkpoint: give another folder")
     model = load_trained(trained)
     posts = {split: read_posts(data, split) for split in ("train", "dev", "conflict")}
+    fitted, on_other_folds = _fit(trained / OUT_OF_FOLD_FILE, [*posts["train"], *posts["conflict"]])
     partial = output.with_name(output.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -70,27 +81,51 @@ def export(
     export_parts(model, partial)
     drawn = drawn_posts(trained / "drawn", count=CALIBRATION_DRAWINGS)
     quantise_parts(model, partial, posts["train"], drawn)
-    figures = _finish(FusionModel.from_pretrained(partial), partial, posts, name, version)
+    model = FusionModel.from_pretrained(partial)
+    write_config(
+        model,
+        partial,
+        name,
+        version,
+        conflict_threshold=fitted.threshold,
+        conflict_calibration=fitted.conflict,
+        temperatures=fitted.temperatures,
+    )
+    figures = _judge(model, partial, data, posts["dev"]) | {"out_of_fold": on_other_folds}
+    _describe(model, partial, figures)
     shutil.rmtree(output, ignore_errors=True)
     partial.rename(output)
     return figures
 
 
-def _finish(
-    model: FusionModel, folder: Path, posts: dict[str, list[LabelledPost]], name: str, version: int
-) -> dict[str, Any]:
-    write_config(model, folder, name, version, conflict_threshold=1.0)
+def _fit(path: Path, posts: Sequence[LabelledPost]) -> tuple[Fitted, dict[str, Any]]:
+    """What is fitted on posts that have words, as the engine is asked only about such; and how good it is."""
+    if not path.is_file():
+        raise InputError(f"no out-of-fold logits at {path}: run `mmsent train --stage folds` first")
+    found = load_out_of_fold(path)
+    by_id = {post.post_id: post for post in posts}
+    if strangers := [name for name in found.post_id.tolist() if name not in by_id]:
+        raise InputError(f"{path} has post {strangers[0]}, which is not in the data: train on the same data")
+    found = kept_rows(found, np.array([has_text(by_id[name].text) for name in found.post_id.tolist()]))
+    groups = post_groups([by_id[name] for name in found.post_id.tolist()])
+    return fit_all(found), fitted_figures(found, groups)
+
+
+def _judge(model: FusionModel, folder: Path, data: Path, dev: Sequence[LabelledPost]) -> dict[str, Any]:
     with OpenVinoEngine(load_checkpoint(folder)) as engine:
-        threshold = first_threshold(predict(engine, posts["dev"]), predict(engine, posts["conflict"]))
-        engine.conflict_threshold = threshold
-        figures = judge(engine, posts["dev"], posts["conflict"])
-        figures["parity"] = parity(model, engine, posts["dev"][:PARITY_POSTS])
-    write_config(model, folder, name, version, threshold)
-    figures["megabytes"] = {part: _megabytes(folder / file) for part, file in PART_FILES.items()}
-    figures["torch_megabytes"] = {path.name: _megabytes(path) for path in sorted(folder.glob(WEIGHTS))}
-    (folder / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
-    model.generate_model_card(text=model_card(figures)).save(folder / "README.md")
-    return figures
+        agreement = parity(model, engine, dev[:PARITY_POSTS])
+    return evaluate(folder, data) | {
+        "parity": agreement,
+        "megabytes": {part: _megabytes(folder / file) for part, file in PART_FILES.items()},
+        "torch_megabytes": {path.name: _megabytes(path) for path in sorted(folder.glob(WEIGHTS))},
+    }
+
+
+def _describe(model: FusionModel, folder: Path, figures: dict[str, Any]) -> None:
+    """The model card, its plots beside it, and `metrics.json`."""
+    (folder / "metrics.json").write_text(as_json_text(figures) + "\n")
+    plots = draw_all(figures, folder)
+    model.generate_model_card(text=model_card(figures, plots)).save(folder / "README.md")
 
 
 def _megabytes(path: Path) -> float:
@@ -98,7 +133,14 @@ def _megabytes(path: Path) -> float:
 
 
 def write_config(
-    model: FusionModel, folder: Path, name: str, version: int, conflict_threshold: float
+    model: FusionModel,
+    folder: Path,
+    name: str,
+    version: int,
+    *,
+    conflict_threshold: float,
+    conflict_calibration: ConflictCalibration | None = None,
+    temperatures: Temperatures | None = None,
 ) -> None:
     """`config.json` over the parts, weights and tokenizer that lie in `folder`, for engine and torch."""
     weights = sorted(path.name for path in folder.glob(WEIGHTS))
@@ -107,6 +149,8 @@ def write_config(
         version=version,
         image_size=model.config.image_size,
         max_length=model.config.max_length,
+        temperatures=temperatures or Temperatures(),
+        conflict_calibration=conflict_calibration,
         conflict_threshold=conflict_threshold,
         languages=("en",),
         files={file: file_hash(folder / file) for file in (*PART_FILES.values(), TOKENIZER_FILE, *weights)},
@@ -138,7 +182,7 @@ def quantise_parts(
 
 
 def parity(model: FusionModel, engine: OpenVinoEngine, posts: Sequence[LabelledPost]) -> dict[str, Any]:
-    """How far the parts' opinions lie from torch's: greatest difference, share of equal labels."""
+    """How far the parts' opinions lie from torch's: greatest and mean difference, share of equal labels."""
     figures: dict[str, Any] = {}
     requests = [picture(post, engine.image_size, view=0) for post in posts]
     input_ids, attention_mask = token_tensors(engine.encode([post.text for post in posts]))
@@ -149,13 +193,17 @@ def parity(model: FusionModel, engine: OpenVinoEngine, posts: Sequence[LabelledP
     predictions = predict(engine, posts)
     for head in HEADS:
         pairs = [
-            (softmax(row[None])[0], (opinion.positive, opinion.neutral, opinion.negative))
+            (
+                softmax(row[None], engine.temperatures[head])[0],
+                (opinion.positive, opinion.neutral, opinion.negative),
+            )
             for row, prediction in zip(logits[head].numpy(), predictions, strict=True)
             if (opinion := getattr(prediction, head)) is not None
         ]
         expected, found = (np.array(side) for side in zip(*pairs, strict=True))
         figures[head] = {
             "greatest_difference": float(np.abs(expected - found).max()),
+            "mean_difference": float(np.abs(expected - found).mean()),
             "equal_labels": float((expected.argmax(axis=1) == found.argmax(axis=1)).mean()),
         }
     return figures

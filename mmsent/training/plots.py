@@ -31,7 +31,7 @@ def draw_all(figures: dict[str, Any], folder: Path) -> dict[str, str]:
         "confusion.png": (_confusion(figures), "Confusion matrices of the three heads"),
         "reliability.png": (_reliability(figures), "Reliability diagrams"),
         "strata.png": (_strata(figures), "Accuracy by what is there, by agreement and by intensity"),
-        "conflict.png": (_conflict(figures["conflict"]), "ROC curve and reliability of the conflict score"),
+        "conflict.png": (_conflict(figures["conflict"]), "ROC curve and reliability of conflict"),
     }
     for name, (figure, _) in drawings.items():
         figure.savefig(folder / name, dpi=DOTS_PER_INCH, facecolor="white")
@@ -142,16 +142,17 @@ def _conflict(conflict: dict[str, Any]) -> Figure:
     figure, panels = _panels(2, 4.4)
     axes = panels[0]
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
-    _curve(axes, conflict["roc"], f"conflict score {conflict['auroc']['value']:.3f}", BLUE, "-")
+    _curve(axes, conflict["roc"], f"conflict {conflict['auroc']['value']:.3f}", BLUE, "-")
     negativity = f"the text's negativity {conflict['text_negativity_auroc']['value']:.3f}"
     _curve(axes, conflict["text_negativity_roc"], negativity, VERMILION, "--")
     axes.set(xlabel="false alarms", ylabel="recall", xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
     axes.set_title(f"{conflict['posts']} opposite posts against {conflict['others']} others", fontsize=10)
     axes.legend(title="AUROC", loc="lower right", frameon=False)
     calibration = conflict["calibration"]
-    row, prior = calibration["out_of_fold_probability"], calibration["prior"]
+    row = calibration["shown" if calibration["shipped"] else "out_of_fold_probability"]
     highest = max(each["high"] for each in row["bins"])
-    title = f"calibrated out of fold, {prior:.1%} opposite"
+    title = "as shown" if calibration["shipped"] else "a score, calibrated out of fold"
+    title += f"; {calibration['prior']:.1%} opposite"
     _reliability_panel(panels[1], row, title, (0, min(1.02, highest + 0.1)))
     panels[1].set(xlabel="conflict probability", ylabel="share that is opposite")
     return figure

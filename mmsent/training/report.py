@@ -165,7 +165,7 @@ def _intensity_table(intensity: dict[str, Any]) -> str:
 
 def _conflict_section(row: dict[str, Any]) -> str:
     ranking = [
-        ["conflict score", plain(row["auroc"]), plain(row["average_precision"])],
+        ["conflict", plain(row["auroc"]), plain(row["average_precision"])],
         [
             "the text's negativity alone",
             plain(row["text_negativity_auroc"]),
@@ -197,7 +197,7 @@ def _conflict_section(row: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             f"{row['posts']} posts whose text and picture feel opposite, against {row['others']} others.",
-            table(["score", "AUROC", "average precision"], ranking),
+            table(["ranked by", "AUROC", "average precision"], ranking),
             "Within posts whose text's own label is the same, against all others and against those whose "
             "picture agrees:",
             table(["text is", "opposite", "against", "AUROC", "P(text) alone"], within),
@@ -209,13 +209,20 @@ def _conflict_section(row: dict[str, Any]) -> str:
 
 
 def _probability_lines(row: dict[str, Any], threshold: float) -> str:
+    """A calibrated conflict is judged as the probability it is; of a score we say what would make it one."""
+    prior = f"{row['prior']:.1%}"
+    if shipped := row["shipped"]:
+        return (
+            f"Conflict is a probability where {prior} are opposite: logit P = {shipped['slope']:.3f} · "
+            f"logit(score) {shipped['intercept']:+.3f} (Platt 1999). ECE {ece(row['shown'])}. Fitted anew on "
+            f"these posts, logit P would become {row['slope']:.3f} · logit P {row['intercept']:+.3f}; 1 and "
+            "0 are perfect (Cox 1958)."
+        )
     return (
-        f"Conflict probability where {row['prior']:.1%} are opposite: logit P = {row['slope']:.3f} · "
-        f"logit(score) {row['intercept']:+.3f}, fitted at {row['fitted_prior']:.1%}, then the odds shifted "
-        "to that share (Saerens et al. 2002). The threshold of "
-        f"{threshold:.3f} stands for a probability of {row['threshold_as_probability']:.3f}. "
-        f"ECE out of fold {ece(row['out_of_fold_probability'])}; of the score as a probability "
-        f"{ece(row['score_as_probability'])}."
+        f"Conflict is a score, no probability: as one, where {prior} are opposite, its ECE is "
+        f"{ece(row['shown'])}. logit P = {row['slope']:.3f} · logit(score) {row['intercept']:+.3f} would be "
+        f"one (Platt 1999; Saerens et al. 2002); ECE out of fold {ece(row['out_of_fold_probability'])}. The "
+        f"threshold of {threshold:.3f} stands for a probability of {row['threshold_as_probability']:.3f}."
     )
 
 

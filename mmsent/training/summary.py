@@ -58,7 +58,10 @@ def _calibration_lines(figures: dict[str, Any]) -> Iterator[str]:
     rows = {HEAD_NAMES[head]: by_label["own"] for head, by_label in figures["heads"].items()}
     if figures["semeval"]:
         rows["SemEval"] = figures["semeval"]
-    shown = "   ".join(f"{name} {ece(row['calibration'])}" for name, row in rows.items())
+    errors = {name: row["calibration"] for name, row in rows.items()}
+    if figures["conflict"]["calibration"]["shipped"]:
+        errors["conflict"] = figures["conflict"]["calibration"]["shown"]
+    shown = "   ".join(f"{name} {ece(row)}" for name, row in errors.items())
     yield f"ECE (calibrated models: 95 % between): {shown}"
     by_name = {name: figures["combinations"][name] for name in ("both", "text_only", "picture_only")}
     shown = "   ".join(

@@ -1,0 +1,125 @@
+"""What is fitted on out-of-fold logits for a checkpoint's `config.json`, and how that does on other posts."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsent.engine.base import HEADS, Head
+from mmsent.errors import InputError
+from mmsent.model.checkpoint import Temperatures
+from mmsent.model.conflict import ConflictCalibration
+from mmsent.model.inputs import conflict, softmax
+from mmsent.training.bootstrap import resample
+from mmsent.training.calibration import fit_conflict, fit_temperatures, reliability
+from mmsent.training.conflict_figures import (
+    LEAST_PRECISION,
+    NATURAL_PREVALENCE,
+    flag_figures,
+    ranking_figures,
+)
+from mmsent.training.data import IGNORED
+from mmsent.training.figures import Judged
+from mmsent.training.metrics import Flags, Floats, choose_threshold, log_loss
+from mmsent.training.out_of_fold import OutOfFoldLogits
+
+CONFLICT = "conflict"  # the split of the posts that annotators felt opposite
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """`conflict` is for the natural share of opposite posts, and `threshold` one of its probabilities."""
+
+    temperatures: Temperatures
+    conflict: ConflictCalibration
+    threshold: float
+
+    def opinions(self, found: OutOfFoldLogits) -> dict[Head, Floats]:
+        """Calibrated probabilities (N, 3) of each head."""
+        return {head: softmax(found.logits[head], getattr(self.temperatures, head)) for head in HEADS}
+
+    def probability(self, found: OutOfFoldLogits) -> Floats:
+        """P(opposite) (N,)."""
+        opinions = self.opinions(found)
+        return self.conflict.probability(conflict(opinions["text"], opinions["image"]))
+
+
+def fit_all(found: OutOfFoldLogits) -> Fitted:
+    """A temperature for each head, the conflict calibration over those opinions, and its threshold.
+
+    The threshold has the greatest recall of those whose precision is LEAST_PRECISION or more where
+    NATURAL_PREVALENCE of posts are opposite.
+
+    Raises:
+        InputError: there is nothing to fit on, or the logits say nothing about labels or conflict.
+    """
+    temperatures = fit_temperatures(found.logits, found.labels)
+    text, image = (softmax(found.logits[head], getattr(temperatures, head)) for head in ("text", "image"))
+    scores, opposite = conflict(text, image), _opposite(found)
+    calibration = fit_conflict(scores, opposite).at(NATURAL_PREVALENCE)
+    if calibration.slope <= 0:
+        raise InputError(
+            "opposite posts have no higher conflict score than others in the out-of-fold logits: train longer"
+        )
+    probability = calibration.probability(scores)
+    threshold = choose_threshold(probability, opposite, NATURAL_PREVALENCE, LEAST_PRECISION)
+    return Fitted(temperatures, calibration, threshold)
+
+
+def fitted_figures(found: OutOfFoldLogits, groups: NDArray[np.int64]) -> dict[str, Any]:
+    """How each fold's posts come out by what is fitted on the other folds; `groups` (N,) of repeated posts.
+
+    No post is judged by a model, temperature, calibration or threshold that was fitted on it. Each head is
+    judged by its own label.
+
+    Raises:
+        InputError: one fold alone, or one of the others without posts of both kinds.
+    """
+    opinions: dict[Head, Floats] = {head: np.zeros(logits.shape) for head, logits in found.logits.items()}
+    probability, flagged = np.zeros(len(found.fold)), np.zeros(len(found.fold), np.bool_)
+    for fold in np.unique(found.fold):
+        out = found.fold == fold
+        fitted, judged = fit_all(kept_rows(found, ~out)), kept_rows(found, out)
+        for head, shares in fitted.opinions(judged).items():
+            opinions[head][out] = shares
+        probability[out] = fitted.probability(judged)
+        flagged[out] = probability[out] >= fitted.threshold
+    labels, opposite = dict(found.labels), _opposite(found)
+    everything = Judged(labels, opinions, probability, opposite, groups, resample(groups))
+    return {
+        "prior": NATURAL_PREVALENCE,
+        "folds": len(np.unique(found.fold)),
+        "heads": {head: _head(labels[head], opinions[head]) for head in HEADS},
+        "conflict": ranking_figures(everything)
+        | flag_figures(flagged, everything, NATURAL_PREVALENCE)
+        | {"calibration": reliability(probability, opposite, prior=NATURAL_PREVALENCE)},
+    }
+
+
+def _head(labels: NDArray[np.int64], opinions: Floats) -> dict[str, Any]:
+    kept = labels != IGNORED
+    right = opinions[kept].argmax(axis=1) == labels[kept]
+    return {
+        "posts": int(kept.sum()),
+        "accuracy": float(right.mean()),
+        "log_loss": log_loss(labels, opinions),
+        "calibration": reliability(opinions[kept].max(axis=1), right),
+    }
+
+
+def _opposite(found: OutOfFoldLogits) -> Flags:
+    opposite: Flags = found.split == CONFLICT
+    return opposite
+
+
+def kept_rows(found: OutOfFoldLogits, kept: Flags) -> OutOfFoldLogits:
+    """The rows that are kept (N,)."""
+    return replace(
+        found,
+        post_id=found.post_id[kept],
+        split=found.split[kept],
+        fold=found.fold[kept],
+        logits={head: logits[kept] for head, logits in found.logits.items()},
+        labels={head: labels[kept] for head, labels in found.labels.items()},
+    )

@@ -1,0 +1,94 @@
+"""What export fits on out-of-fold logits, here made-up ones whose true probabilities are known."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra `train`")
+pytest.importorskip("sklearn", reason="needs the extra `train`")
+
+from mmsent.engine.base import HEADS
+from mmsent.errors import InputError
+from mmsent.model.inputs import NEGATIVE, POSITIVE, softmax
+from mmsent.training.conflict_figures import LEAST_PRECISION, NATURAL_PREVALENCE
+from mmsent.training.data import IGNORED
+from mmsent.training.fitted import Fitted, fit_all, fitted_figures, kept_rows
+from mmsent.training.metrics import flag_rates
+from mmsent.training.out_of_fold import OutOfFoldLogits
+
+POSTS = 6_000
+TEMPERATURES = {"text": 2.0, "image": 0.5, "fused": 1.5}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_runs() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mmsent.training.calibration.SIMULATIONS", 200)
+        patch.setattr("mmsent.training.bootstrap.RESAMPLES", 200)
+        yield
+
+
+@pytest.fixture(scope="module")
+def found() -> OutOfFoldLogits:
+    """Labels are drawn from each head's true probabilities, so that the score is the true P(opposite)."""
+    generator = np.random.default_rng(0)
+    true = {head: generator.normal(0, 1.5, (POSTS, 3)) for head in HEADS}
+    labels = {
+        head: np.array([generator.choice(3, p=row) for row in softmax(logits)])
+        for head, logits in true.items()
+    }
+    opposite = abs(labels["text"] - labels["image"]) == abs(POSITIVE - NEGATIVE)
+    labels["fused"][opposite] = IGNORED
+    return OutOfFoldLogits(
+        post_id=np.arange(POSTS).astype(str),
+        split=np.where(opposite, "conflict", "train"),
+        fold=np.arange(POSTS) % 5,
+        logits={head: (TEMPERATURES[head] * logits).astype(np.float32) for head, logits in true.items()},
+        labels=labels,
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted(found: OutOfFoldLogits) -> Fitted:
+    return fit_all(found)
+
+
+def test_the_truth_is_found(found: OutOfFoldLogits, fitted: Fitted) -> None:
+    for head, temperature in TEMPERATURES.items():
+        assert getattr(fitted.temperatures, head) == pytest.approx(temperature, rel=0.06)
+    assert fitted.conflict.prior == NATURAL_PREVALENCE
+    as_drawn = fitted.conflict.at((found.split == "conflict").mean())
+    assert (as_drawn.slope, as_drawn.intercept) == (pytest.approx(1, abs=0.07), pytest.approx(0, abs=0.15))
+
+
+def test_flags_are_right_often_enough_at_the_natural_share(found: OutOfFoldLogits, fitted: Fitted) -> None:
+    flagged = fitted.probability(found) >= fitted.threshold
+    rates = flag_rates(flagged, found.split == "conflict", np.ones((1, POSTS)), NATURAL_PREVALENCE)
+    assert rates["precision"][0] >= LEAST_PRECISION
+    assert rates["recall"][0] > 0.1
+    below = fitted.probability(found) >= fitted.threshold - 0.02
+    lower = flag_rates(below, found.split == "conflict", np.ones((1, POSTS)), NATURAL_PREVALENCE)
+    assert lower["precision"][0] < LEAST_PRECISION
+
+
+def test_what_is_fitted_holds_on_other_folds(found: OutOfFoldLogits) -> None:
+    figures = fitted_figures(found, np.arange(POSTS))
+    assert figures["folds"] == 5
+    for head, row in figures["heads"].items():
+        assert row["calibration"]["ece"] <= 1.2 * row["calibration"]["band"][1], head
+    assert figures["heads"]["fused"]["posts"] == (found.split == "train").sum()
+    conflict = figures["conflict"]
+    assert conflict["calibration"]["ece"] <= 1.2 * conflict["calibration"]["band"][1]
+    assert conflict["auroc"]["value"] > 0.7
+    assert 0.25 < conflict["precision"]["value"] < 0.45
+
+
+def test_logits_that_say_nothing_of_conflict_are_refused(found: OutOfFoldLogits) -> None:
+    """Splits exchanged, so that what is opposite scores lowest; and one split alone."""
+    turned = np.where(found.split == "conflict", "train", "conflict")
+    with pytest.raises(InputError, match="no higher conflict score"):
+        fit_all(replace(found, split=turned))
+    with pytest.raises(InputError, match="some of both"):
+        fit_all(kept_rows(found, found.split == "train"))
