@@ -150,10 +150,13 @@ def test_a_calibrated_conflict_is_judged_as_the_probability_that_is_shown(data: 
     highest = calibration["shown"]["bins"][-1]
     assert highest["probability"] == pytest.approx(1 / (1 + (0.1875 / 0.8125) ** 3))
     assert calibration["shown"]["ece"] < score["calibration"]["shown"]["ece"]
-    text = body(figures)
+    text = body(figures | {"temperatures": {"text": 1.25, "image": 0.8, "fused": 1.0}})
+    assert "by temperatures (Guo et al. 2017): text 1.250, picture 0.800, fused 1.000." in text
     assert "Conflict is a probability where 10.0% are opposite: logit P = 3.000" in text
     assert "no probability" not in text
-    assert "no probability" in body(judged(data))
+    as_trained = body(judged(data))
+    assert "no probability" in as_trained
+    assert "No temperature is in the checkpoint" in as_trained
     assert "conflict 0." in summary(figures).split("ECE")[1]
 
 

@@ -79,10 +79,18 @@ def _notes(figures: dict[str, Any]) -> str:
         "many posts.",
         "F1 and recall are over the classes that the labels hold. A head's own label is what annotators felt "
         "from the text alone, from the picture alone; fused has the post's.",
+        _temperatures(figures["temperatures"]),
     ]
     if missing:
         notes.append(f"{missing} pictures are missing; their posts were judged by their text alone.")
     return "\n".join(f"* {note}" for note in notes)
+
+
+def _temperatures(temperatures: dict[str, float]) -> str:
+    if set(temperatures.values()) == {1.0}:
+        return "No temperature is in the checkpoint: opinions are as confident as training left them."
+    shown = ", ".join(f"{HEAD_NAMES[head]} {value:.3f}" for head, value in temperatures.items())
+    return f"Opinions are calibrated by temperatures (Guo et al. 2017): {shown}."
 
 
 def _head_table(heads: dict[str, Any]) -> str:
