@@ -40,7 +40,7 @@ def markdown(outcome: Outcome, *, command: str, machine: str, day: str) -> str:
         f"| rebalances while PostgreSQL was away | {sum(_told(events, 'rebalances')):g} |",
         f"| memory grown while PostgreSQL was away, at most | {grown:g} MiB |",
         f"| largest worker | {figures['largest_worker_mib']} MiB |",
-        f"| exit codes of workers that nobody had ordered | {codes or 'none'} |",
+        f"| exit codes of workers that nobody had ordered (4: a server was away) | {codes or 'none'} |",
         f"| took | {figures['seconds'] / 60:.1f} min |",
     ]
     if kept := figures.get("redis_outage"):

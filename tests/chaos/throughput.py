@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from statistics import median
 from typing import Any
 
 from tests.chaos.stack import Stack
@@ -14,24 +15,32 @@ DRAINED_WITHIN_S = 300.0
 
 
 async def measure(stack: Stack) -> dict[str, Any]:
-    """Records taken in hand a second, in turns: Redis as always, frozen (it answers nothing), killed.
+    """Records taken in hand a second, in turns: Redis frozen (it answers nothing) or killed, and as always.
 
+    An outage is compared with the turns before and after it, for a machine's pace changes; medians are told.
     As many are finished, for a worker has a bounded number in hand; commits come in leaps, behind pictures.
     """
-    rates: dict[str, list[float]] = {"normal": [], "frozen": [], "killed": []}
+    redis = stack.redis
+    outages = {"frozen": (redis.freeze, redis.thaw), "killed": (redis.kill, redis.start)}
+    rates: dict[str, list[float]] = {"normal": [], **{name: [] for name in outages}}
+    kept: dict[str, list[float]] = {name: [] for name in outages}
+    await _turn(stack, _nothing, _nothing)  # to warm up
+    before = await _turn(stack, _nothing, _nothing)
     for _ in range(TURNS):
-        rates["normal"].append(await _turn(stack, _nothing, _nothing))
-        rates["frozen"].append(await _turn(stack, stack.redis.freeze, stack.redis.thaw))
-        rates["killed"].append(await _turn(stack, stack.redis.kill, stack.redis.start))
+        for name, (begin, end) in outages.items():
+            during = await _turn(stack, begin, end)
+            after = await _turn(stack, _nothing, _nothing)
+            kept[name].append(2 * during / (before + after))
+            rates[name].append(during)
+            rates["normal"].append(before := after)
     await stack.checker.until_committed(await stack.checker.ends(), DRAINED_WITHIN_S)
-    means = {name: sum(each) / len(each) for name, each in rates.items()}
     return {
         "turns": TURNS,
         "turn_s": TURN_S,
-        "posts_per_s": {name: round(mean, 1) for name, mean in means.items()},
+        "posts_per_s": {name: round(median(each), 1) for name, each in rates.items()},
         "each_turn": {name: [round(rate, 1) for rate in each] for name, each in rates.items()},
-        "kept_frozen": round(means["frozen"] / means["normal"], 3),
-        "kept_killed": round(means["killed"] / means["normal"], 3),
+        **{f"kept_{name}": round(median(each), 3) for name, each in kept.items()},
+        **{f"kept_{name}_each_turn": [round(share, 3) for share in each] for name, each in kept.items()},
     }
 
 
