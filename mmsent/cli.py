@@ -302,20 +302,29 @@ def train(
     data: Data,
     output: Annotated[Path, typer.Option(help="Folder for weights and figures.")] = Path("runs/model"),
     stage: Annotated[
-        Literal["text", "fusion"] | None,
-        typer.Option(help="One stage alone; fusion needs text first, in the same folder. [default: both]"),
+        Literal["text", "fusion", "folds"] | None,
+        typer.Option(
+            help="One stage alone, after those before it in the same folder; folds judges posts by models "
+            "that did not learn from them, for calibration. [default: all]"
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Recipe (TOML): tables model, text, fusion; see docs/training.md.")
     ] = None,
     image_weights: Annotated[
         Path | None,
         typer.Option(
-            help="ResNet-18 (torchvision, without fc; safetensors) that the fusion stage starts from."
+            help="ResNet of torchvision's (without fc; safetensors) to read pictures with. "
+            "[default: torchvision's own weights]"
         ),
     ] = None,
     drawings: Annotated[
-        int, typer.Option(min=0, help="Drawings that the picture head learns from beside the photos.")
-    ] = 1584,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Rounds over the data.")] = None,
-    seed: Annotated[int, typer.Option(help="The same seed trains the same model.")] = 0,
+        int | None, typer.Option(min=0, help="Drawings that the picture head learns from beside the photos.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Rounds over the data, in each stage.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed trains the same model. [default: 0]")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on where a run that was ended stood.")] = True,
 ) -> None:
     """Train the model; pip install 'mmsent[train]'.
@@ -331,10 +340,9 @@ def train(
         stage,
         data,
         output,
+        config=config,
         image_weights=image_weights,
-        drawings=drawings,
-        epochs=epochs,
-        seed=seed,
+        overrides={"drawings": drawings, "epochs": epochs, "seed": seed},
         resume=resume,
     )
 

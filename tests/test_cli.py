@@ -287,10 +287,17 @@ def test_without_the_extra(
 
 def test_training_fails_before_its_hours_of_work(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    for options in ([], ["--image-weights", tmp_path / "none.safetensors"]):
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text('[model]\npreset = "tiny"')
+    missing = tmp_path / "none.safetensors"
+    for options, complaint in (
+        (["--config", missing], "give a TOML file"),
+        (["--config", recipe, "--stage", "text"], "give the folder that holds the data sets"),
+        (["--config", recipe, "--stage", "fusion"], "give the folder that holds the data sets"),
+    ):
         done = run("train", "--data", tmp_path, "--output", tmp_path / "out", *options)
         assert done.code == 3
-        assert "--image-weights FILE" in done.complaint
+        assert complaint in done.complaint
         assert not (tmp_path / "out").exists()
 
 

@@ -127,11 +127,12 @@ def test_any_encoder_of_berts_kind_starts_from_a_folder(kind: str, saved: Path, 
     input_ids = torch.randint(5, 90, (2, 9))
     mask = torch.ones_like(input_ids)
     mask[1, 4:] = 0
-    words, logits = model.text_states(input_ids, mask)
+    words = model.words(input_ids, mask)
+    _, logits = model.read_words(words, mask)
     expected = theirs.eval().base_model(input_ids=input_ids, attention_mask=mask).last_hidden_state
     torch.testing.assert_close(words[0], expected[0])
     torch.testing.assert_close(words[1, :4], expected[1, :4])
-    alone, _ = model.text_states(input_ids[1:, :4], mask[1:, :4])
+    alone = model.words(input_ids[1:, :4], mask[1:, :4])
     torch.testing.assert_close(words[1, :4], alone[0], rtol=0, atol=1e-5)
     assert logits.isfinite().all()
 

@@ -25,6 +25,7 @@ from mmsent.model.inputs import TextTokenizer, pad_tokens, pixel_values, softmax
 from mmsent.training.data import LabelledText  # noqa: E402  after the skip
 from mmsent.training.export import export_parts, write_config  # noqa: E402  after the skip
 from mmsent.training.fit import Schedule, fit  # noqa: E402  after the skip
+from mmsent.training.recipe import TextRecipe  # noqa: E402  after the skip
 from mmsent.training.text_stage import TextTask, tokenizer_file  # noqa: E402  after the skip
 
 CONFIG = FusionConfig.preset("tiny")
@@ -277,6 +278,9 @@ class KilledError(Exception):
     """Stands for a kill between two steps."""
 
 
+LESSON = TextRecipe(batch_size=4, rate=5e-3)
+
+
 class LessonTask(TextTask):
     """Eight batches of praise and blame, with dropout; killed before the given step, if any."""
 
@@ -284,7 +288,7 @@ class LessonTask(TextTask):
         torch.manual_seed(5)
         texts = [LabelledText(f"{(LOVELY, AWFUL)[n % 2]} {n}", 2 * (n % 2)) for n in range(32)]
         tokenizer = TextTokenizer(tokenizer_file(CONFIG), CONFIG.max_length)
-        super().__init__(FusionModel(CONFIG), tokenizer, texts, texts[:4], batch_size=4, rate=5e-3)
+        super().__init__(FusionModel(CONFIG), tokenizer, texts, texts[:4], recipe=LESSON)
         self.left = killed_at
 
     def loss(self, batch: list[int]) -> Any:

@@ -21,6 +21,7 @@ from mmsent.engine.openvino import OpenVinoEngine  # noqa: E402  after the skip
 from mmsent.errors import InputError  # noqa: E402  after the skip
 from mmsent.model.checkpoint import load_checkpoint  # noqa: E402  after the skip
 from mmsent.model.fusion import FusionConfig, FusionModel, PictureEncoder  # noqa: E402  after the skip
+from mmsent.model.inputs import TextTokenizer  # noqa: E402  after the skip
 from mmsent.training.data import IGNORED, length_buckets, read_jsonl, read_posts, read_texts  # noqa: E402
 from mmsent.training.evaluate import evaluate  # noqa: E402  after the skip
 from mmsent.training.export import (  # noqa: E402  after the skip
@@ -32,12 +33,17 @@ from mmsent.training.export import (  # noqa: E402  after the skip
 )
 from mmsent.training.fitted import fit_all  # noqa: E402  after the skip
 from mmsent.training.metrics import accuracy, log_loss  # noqa: E402  after the skip
-from mmsent.training.out_of_fold import OutOfFoldLogits  # noqa: E402  after the skip
+from mmsent.training.out_of_fold import OutOfFoldLogits, load_out_of_fold  # noqa: E402  after the skip
+from mmsent.training.recipe import FusionRecipe, Recipe, TextRecipe, load_recipe  # noqa: E402  after the skip
 from mmsent.training.report import as_json_text, body  # noqa: E402  after the skip
 from mmsent.training.summary import percent, summary  # noqa: E402  after the skip
-from mmsent.training.train import load_trained, train  # noqa: E402  after the skip
+from mmsent.training.text_stage import token_tensors  # noqa: E402  after the skip
+from mmsent.training.train import STAGES, check, load_trained, train  # noqa: E402  after the skip
 
 TINY = FusionConfig.preset("tiny")
+RECIPE = Recipe(
+    model={"preset": "tiny"}, drawings=8, text=TextRecipe(epochs=1), fusion=FusionRecipe(epochs=2)
+)
 WORDS = {"positive": "lovely great happy", "neutral": "meeting at noon", "negative": "awful sad broken"}
 COLOURS = {"positive": (250, 220, 40), "neutral": (128, 128, 128), "negative": (40, 10, 10)}
 SPLITS = {"train": 24, "dev": 9, "conflict": 6}
@@ -56,6 +62,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both data sets in small: colour and words give the label away."""
     folder = tmp_path_factory.mktemp("data")
     write_texts(folder / "semeval2017-task4a")
+    write_irony(folder / "tweeteval-irony")
     write_posts(folder / "mvsa-single")
     return folder
 
@@ -64,6 +71,15 @@ def write_texts(folder: Path) -> None:
     folder.mkdir()
     for split, count in (("train", 30), ("dev", 9)):
         rows = [{"text": f"{WORDS[name]} {n}", "label": name} for n in range(count // 3) for name in WORDS]
+        (folder / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+
+def write_irony(folder: Path) -> None:
+    folder.mkdir()
+    rows = [
+        {"text": f"how {word} {n}", "label": ("irony", "not_irony")[n % 2]} for n in range(6) for word in "ab"
+    ]
+    for split in ("train", "dev"):
         (folder / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
 
 
@@ -96,32 +112,32 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     weights = output / "resnet.safetensors"
     torch.manual_seed(0)
     save_file(PictureEncoder(TINY.image_encoder).state_dict(), weights)
-    train("text", data, output, config=TINY)
-    train("fusion", data, output, image_weights=weights, drawings=8, epochs=2, config=TINY)
+    for stage in STAGES:
+        train(stage, data, output, recipe=RECIPE, image_weights=weights)
     return output
 
 
 @pytest.fixture(scope="module")
-def out_of_fold(trained: Path, data: Path) -> OutOfFoldLogits:
+def out_of_fold(data: Path) -> OutOfFoldLogits:
     """Logits of every post by no model: its label's is the greatest, mostly."""
     posts = [*read_posts(data, "train"), *read_posts(data, "conflict")]
     labels = {
         head: np.array([getattr(post, name) for post in posts])
         for head, name in {"text": "text_label", "image": "image_label", "fused": "label"}.items()
     }
-    generator = np.random.default_rng(0)
-    logits = OutOfFoldLogits(
+    generator, wrong = np.random.default_rng(0), np.arange(len(posts)) % 5 == 0
+    return OutOfFoldLogits(
         post_id=np.array([post.post_id for post in posts]),
         split=np.array([post.split for post in posts]),
         fold=np.arange(len(posts)) % 2,
         logits={
-            head: (1.5 * np.eye(3)[rows] + generator.normal(size=(len(posts), 3))).astype(np.float32)
+            head: (np.eye(3)[(rows + wrong) % 3] + generator.normal(0, 0.3, (len(posts), 3))).astype(
+                np.float32
+            )
             for head, rows in labels.items()
         },
         labels=labels,
     )
-    logits.save(trained / OUT_OF_FOLD_FILE)
-    return logits
 
 
 @pytest.fixture(scope="module")
@@ -142,10 +158,12 @@ def checkpoint(
     def copy_parts(_model: FusionModel, folder: Path) -> None:
         shutil.copytree(float_parts, folder, dirs_exist_ok=True)
 
-    folder = tmp_path_factory.mktemp("exported") / "small"
+    run, folder = (tmp_path_factory.mktemp("exported") / name for name in ("run", "small"))
+    shutil.copytree(trained, run)
+    out_of_fold.save(run / OUT_OF_FOLD_FILE)
     with pytest.MonkeyPatch.context() as patch:  # writing the parts is slow: once is enough
         patch.setattr("mmsent.training.export.export_parts", copy_parts)
-        export(trained, data, folder, name="small", version=2)
+        export(run, data, folder, name="small", version=2)
     return folder
 
 
@@ -155,21 +173,62 @@ def test_training_leaves_a_record(trained: Path) -> None:
     assert {"fused_accuracy", "conflict_auroc"} <= record["fusion"][0].keys()
 
 
+def test_every_stage_leaves_its_curves(trained: Path) -> None:
+    for stage, folder in (("text", trained), ("fusion", trained), ("fusion", trained / "fold-0")):
+        epochs = json.loads((folder / f"{stage}.curves.json").read_text())["epochs"]
+        assert [row["epoch"] for row in epochs] == [*range(len(epochs))]
+        with Image.open(folder / f"{stage}.curves.png") as picture:
+            assert picture.width > 500
+    assert "irony_f1" in json.loads((trained / "text.json").read_text())["text"][0]
+
+
+def test_what_is_out_of_fold_was_not_learned_from(trained: Path, data: Path) -> None:
+    found = load_out_of_fold(trained / "out_of_fold.npz")
+    assert sorted(found.post_id) == sorted(
+        post.post_id for split in ("train", "conflict") for post in read_posts(data, split)
+    )
+    assert len(np.unique(found.fold)) > 1
+    whole = load_trained(trained)
+    row = int(np.flatnonzero(found.split == "train")[0])
+    post = next(post for post in read_posts(data, "train") if post.post_id == found.post_id[row])
+    words = whole.words(*token_tensors(TextTokenizer(trained / "tokenizer.json", 32).encode([post.text])))
+    with torch.inference_mode():
+        learned = whole.text_head(words.mean(dim=1)).numpy()[0]
+    assert not np.allclose(learned, found.logits["text"][row], atol=1e-6)
+
+
+def test_a_recipe_is_read_and_its_mistakes_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text('seed = 3\n[model]\npreset = "tiny"\nwidth = 32\n[fusion]\nmodulation = 0.1\n')
+    recipe = load_recipe(path, epochs=7, drawings=0)
+    assert (recipe.seed, recipe.drawings, recipe.config().width) == (3, 0, 32)
+    assert (recipe.text.epochs, recipe.fusion.epochs, recipe.fusion.modulation) == (7, 7, 0.1)
+    for content, message in (
+        ("[fusion]\nepoch = 3", "fusion.epoch"),
+        ("[fusion", "TOML"),
+        ("[text]\nepochs = 0", "text.epochs"),
+    ):
+        path.write_text(content)
+        with pytest.raises(InputError, match=message):
+            load_recipe(path)
+    with pytest.raises(InputError, match="no preset 'huge'"):
+        Recipe(model={"preset": "huge"}).config()
+
+
 def test_a_finished_run_is_not_run_again(trained: Path, data: Path) -> None:
     before = torch.load(trained / "text.state.pt", weights_only=True)["random"]
-    train("text", data, trained, config=TINY)
+    train("text", data, trained, recipe=RECIPE)
     assert torch.equal(torch.load(trained / "text.state.pt", weights_only=True)["random"], before)
+
+
+def test_weights_that_are_not_there_are_missed_at_once(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.safetensors"):
+        check(["text", "fusion"], data, recipe=RECIPE, image_weights=tmp_path / "none.safetensors")
 
 
 def test_fusion_without_text_stage_says_so(data: Path, trained: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="text stage first"):
-        train(
-            "fusion",
-            data,
-            tmp_path,
-            image_weights=trained / "resnet.safetensors",
-            config=TINY,
-        )
+        train("fusion", data, tmp_path, recipe=RECIPE, image_weights=trained / "resnet.safetensors")
 
 
 def test_export_is_a_checkpoint(checkpoint: Path, data: Path) -> None:

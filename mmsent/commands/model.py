@@ -1,17 +1,17 @@
 """`mmsent train`, `export`, `evaluate`: make the model again, and judge it. They need the extra `train`."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from mmsent.commands.console import give, say
 from mmsent.commands.packages import missing_packages
-from mmsent.errors import InputError, SetupError
+from mmsent.errors import SetupError
 
-Stage = Literal["text", "fusion"]
-STAGES: tuple[Stage, ...] = ("text", "fusion")
+Stage = Literal["text", "fusion", "folds"]
+STAGES: tuple[Stage, ...] = ("text", "fusion", "folds")
 
 
 @contextmanager
@@ -28,37 +28,26 @@ def train(
     data: Path,
     output: Path,
     *,
+    config: Path | None,
     image_weights: Path | None,
-    drawings: int,
-    epochs: int | None,
-    seed: int,
+    overrides: Mapping[str, int | None],
     resume: bool,
 ) -> None:
-    """Train one stage, or both in order, with a progress bar.
+    """Train one stage, or all in order, with a progress bar.
 
     Raises:
-        InputError: the data, the picture encoder's weights or the output folder is not good.
+        InputError: recipe, data, the picture encoder's weights or the output folder is not good.
     """
     with _extra():
+        from mmsent.training.recipe import load_recipe  # noqa: PLC0415  # torch
+        from mmsent.training.train import check  # noqa: PLC0415  # torch
         from mmsent.training.train import train as train_stage  # noqa: PLC0415  # torch
-    if stage != "text" and (image_weights is None or not image_weights.is_file()):
-        found = "none were given" if image_weights is None else f"there is no file {image_weights}"
-        raise InputError(
-            f"the fusion stage starts from a torchvision ResNet-18 in safetensors, and {found}; "
-            "name it with --image-weights FILE"
-        )
-    for each in STAGES if stage is None else (stage,):
+    recipe = load_recipe(config, **{name: value for name, value in overrides.items() if value is not None})
+    stages = [*STAGES] if stage is None else [stage]
+    check(stages, data, recipe=recipe, image_weights=image_weights)
+    for each in stages:
         say(f"stage {each} …")
-        train_stage(
-            each,
-            data,
-            output,
-            image_weights=image_weights,
-            drawings=drawings,
-            epochs=epochs,
-            seed=seed,
-            resume=resume,
-        )
+        train_stage(each, data, output, recipe=recipe, image_weights=image_weights, resume=resume)
     say(f"trained; weights and figures are in {output}")
 
 

@@ -280,17 +280,24 @@ class FusionModel(nn.Module, ModelHubMixin):
         self.dropout = nn.Dropout(config.dropout)
         self.tokenizer_files: dict[str, str] = {}
 
-    def text_states(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T) ids and mask → the encoder's words (B, T, H) and the text head's logits (B, 3)."""
-        words = self.text_encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+    def words(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """(B, T) ids and mask → what the text encoder makes of each token (B, T, H)."""
+        states: Tensor = self.text_encoder(input_ids=input_ids, attention_mask=attention_mask)[0]
+        return states
+
+    def pool_words(self, words: Tensor, attention_mask: Tensor) -> Tensor:
+        """Words (B, T, H) and mask (B, T) → what the text head reads (B, H): their mean."""
         mask = attention_mask.unsqueeze(-1).to(words.dtype)
-        pooled = (words * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
-        return words, self.text_head(self.dropout(pooled))
+        pooled: Tensor = self.dropout((words * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1))
+        return pooled
+
+    def read_words(self, words: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Words (B, T, H) and mask (B, T) → text_hidden (B, T, D), text_logits (B, 3)."""
+        return self.text_projection(words), self.text_head(self.pool_words(words, attention_mask))
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T) ids and mask → text_hidden (B, T, D), text_logits (B, 3)."""
-        words, text_logits = self.text_states(input_ids, attention_mask)
-        return self.text_projection(words), text_logits
+        return self.read_words(self.words(input_ids, attention_mask), attention_mask)
 
     def read_picture(self, feature_map: Tensor) -> tuple[Tensor, Tensor]:
         """feature_map (B, C, h, w) → image_hidden (B, h·w, D), image_logits (B, 3)."""

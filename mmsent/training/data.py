@@ -47,6 +47,16 @@ def read_texts(data: Path, split: str) -> list[LabelledText]:
     return texts
 
 
+def read_irony(data: Path, split: str) -> list[LabelledText]:
+    """TweetEval's irony from `<data>/tweeteval-irony/<split>.jsonl`: label 1 = irony; empty without that."""
+    path = data / "tweeteval-irony" / f"{split}.jsonl"
+    if not path.is_file():
+        return []
+    return [
+        LabelledText(_field(row, "text", path), int(row.get("label") == "irony")) for row in read_jsonl(path)
+    ]
+
+
 def texts_file(data: Path, split: str) -> Path:
     """Where `read_texts` looks."""
     return data / "semeval2017-task4a" / f"{split}.jsonl"

@@ -14,6 +14,7 @@ from mmsent.images.decode import decode_image
 from mmsent.model.fusion import PictureEncoder
 from mmsent.model.inputs import pixel_values
 from mmsent.training.data import LabelledPost
+from mmsent.training.device import device_of
 
 VIEWS = 3  # the picture as it is served, its mirror image, and a random cut of 75 to 100 % of it
 _BATCH = 16
@@ -50,7 +51,8 @@ def _compute(
     for start in track(starts, f"pictures, view {view + 1}", console=Console(stderr=True)):
         images = [picture(post, size, view) for post in posts[start : start + _BATCH]]
         with torch.inference_mode():
-            store[start : start + _BATCH] = encoder(torch.from_numpy(pixel_values(images))).half().numpy()
+            pixels = torch.from_numpy(pixel_values(images)).to(device_of(encoder))
+            store[start : start + _BATCH] = encoder(pixels).half().cpu().numpy()
     store.flush()
 
 

@@ -45,7 +45,10 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class Schedule:
-    """AdamW under a one-cycle rate (Smith and Topin 2018): warm-up over the first tenth, then cosine to 0."""
+    """AdamW under a one-cycle rate (Smith and Topin 2018): warm-up over the first tenth, then cosine to 0.
+
+    `recipe` says what else must be the same in a run that goes on.
+    """
 
     epochs: int
     weight_decay: float = 0.01
@@ -53,6 +56,7 @@ class Schedule:
     clip: float = 1.0
     seed: int = 0
     snapshot_steps: int = 200
+    recipe: str = ""
 
 
 @dataclass

@@ -27,31 +27,36 @@ class LabelledMaps:
     labels: Sequence[int]
 
 
-def fit_picture_head(
-    model: FusionModel, lessons: Sequence[LabelledMaps], dev: Mapping[str, LabelledMaps]
-) -> list[dict[str, Any]]:
-    """Set `model.image_head`; of these strengths of weight decay the one of least log-loss on `dev` stays.
+class PictureLessons:
+    """What a picture head learns from, and the sets it is chosen by, pooled once.
 
-    Every view of a picture counts as a picture of its own, each set of `dev` as much as another. The problem
-    is convex: nothing is random.
+    Every view of a picture counts as a picture of its own, each set of `dev` as much as another.
     """
-    features = torch.cat([pooled(each.maps) for each in lessons])
-    truth = torch.tensor([label for each in lessons for label in each.labels])
-    features, truth = features[truth != IGNORED], truth[truth != IGNORED]
-    judged = {name: (pooled(each.maps), np.array(each.labels)) for name, each in dev.items()}
-    history: list[dict[str, Any]] = []
-    for decay in DECAYS:
-        weight, bias = logistic_regression(features, truth, decay)
-        row = {"decay": decay, "selection": 0.0}
-        for name, (maps, labels) in judged.items():
-            logits = (maps @ weight.T + bias).numpy()
-            row[f"{name}_accuracy"] = accuracy(labels, logits)
-            row[f"{name}_log_loss"] = log_loss(labels, softmax(logits))
-            row["selection"] -= row[f"{name}_log_loss"]
-        if row["selection"] > max((each["selection"] for each in history), default=-np.inf):
-            model.image_head.load_state_dict({"weight": weight, "bias": bias})
-        history.append(row)
-    return history
+
+    def __init__(self, lessons: Sequence[LabelledMaps], dev: Mapping[str, LabelledMaps]) -> None:
+        truth = torch.tensor([label for each in lessons for label in each.labels])
+        self._features = torch.cat([pooled(each.maps) for each in lessons])[truth != IGNORED]
+        self._truth = truth[truth != IGNORED]
+        self._judged = {name: (pooled(each.maps), np.array(each.labels)) for name, each in dev.items()}
+
+    def teach(self, model: FusionModel, decays: Sequence[float] = DECAYS) -> list[dict[str, Any]]:
+        """Set `model.image_head`; of these strengths of weight decay that of least log-loss on `dev` stays.
+
+        The problem is convex: nothing is random. Returns the figures of each decay.
+        """
+        history: list[dict[str, Any]] = []
+        for decay in decays:
+            weight, bias = logistic_regression(self._features, self._truth, decay)
+            row = {"decay": decay, "selection": 0.0}
+            for name, (maps, labels) in self._judged.items():
+                logits = (maps @ weight.T + bias).numpy()
+                row[f"{name}_accuracy"] = accuracy(labels, logits)
+                row[f"{name}_log_loss"] = log_loss(labels, softmax(logits))
+                row["selection"] -= row[f"{name}_log_loss"]
+            if row["selection"] > max((each["selection"] for each in history), default=-np.inf):
+                model.image_head.load_state_dict({"weight": weight, "bias": bias})
+            history.append(row)
+        return history
 
 
 def pooled(maps: NDArray[np.float16]) -> Tensor:

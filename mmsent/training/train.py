@@ -1,7 +1,7 @@
-"""`mmsent train`: the two stages, each seeded and resumable."""
+"""`mmsent train`: the stages, each seeded and resumable."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,22 +10,23 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
+from mmsent.engine.base import HEADS, Head
 from mmsent.errors import InputError
 from mmsent.model.checkpoint import CONFIG_FILE
-from mmsent.model.fusion import FusionConfig, FusionModel, load_weights
-from mmsent.model.inputs import TextTokenizer
-from mmsent.training.data import LabelledPost, make_folder, read_posts, read_texts
-from mmsent.training.drawn import DRAWINGS, drawn_posts
-from mmsent.training.features import VIEWS, picture_maps
-from mmsent.training.fit import Schedule, Task, fit
-from mmsent.training.fusion_stage import FusionJudge, FusionTask
-from mmsent.training.picture_head import LabelledMaps, fit_picture_head
-from mmsent.training.text_stage import TextTask, tokenizer_file
+from mmsent.model.fusion import FusionModel
+from mmsent.training.data import make_folder, read_irony, read_texts
+from mmsent.training.device import best_device
+from mmsent.training.fusion_stage import TextReader, all_logits
+from mmsent.training.out_of_fold import FITTED_SPLITS, OutOfFoldLogits, group_folds
+from mmsent.training.recipe import Recipe
+from mmsent.training.repeats import post_groups
+from mmsent.training.run import TEXT_FILE, PictureMaps, Run, fit_fusion
+from mmsent.training.text_stage import TextTask
 
-Stage = Literal["text", "fusion"]
-
-TEXT_EPOCHS = 1
-FUSION_EPOCHS = 4
+Stage = Literal["text", "fusion", "folds"]
+STAGES: tuple[Stage, ...] = ("text", "fusion", "folds")
+OUT_OF_FOLD_FILE = "out_of_fold.npz"
+_TEXT_PARTS = ("text_encoder.", "text_head.")
 
 
 def train(
@@ -33,30 +34,42 @@ def train(
     data: Path,
     output: Path,
     *,
+    recipe: Recipe | None = None,
     image_weights: Path | None = None,
-    drawings: int = DRAWINGS,
-    epochs: int | None = None,
-    seed: int = 0,
     resume: bool = True,
-    config: FusionConfig | None = None,
 ) -> dict[str, Any]:
     """Train one stage on the data sets under `data`; weights and figures go to the folder `output`.
 
-    `text` starts from the text encoder that the configuration names and writes `text.safetensors`. `fusion`
-    starts from that file and from `image_weights`, a ResNet of torchvision's in safetensors (its own weights
-    without), teaches the picture head with `drawings` drawings beside the photos, and writes the model as
-    `FusionModel.save_pretrained` does, and `training.json`.
-    With `resume` a stage that was killed goes on where it stopped. Returns the figures of each epoch on the
-    development sets.
+    `text` starts from the text encoder that the recipe names and writes `text.safetensors`. `fusion` starts
+    from that file and from `image_weights`, a ResNet of torchvision's in safetensors (its own weights
+    without), and writes the model as `FusionModel.save_pretrained` does, and `training.json`. `folds` does
+    the same once more for each fold of the posts and writes what those models say of the posts they did not
+    learn from: `out_of_fold.npz`, which calibration is fitted on. With `resume` a stage that was killed goes
+    on where it stopped. Returns each epoch's figures on the development sets.
 
     Raises:
         InputError: data, weights or an earlier stage are missing or damaged.
         SetupError: weights to start from cannot be downloaded.
     """
-    plan = _Plan(config or FusionConfig.preset(), data, output, drawings, epochs, seed, resume)
-    torch.manual_seed(seed)
+    recipe = recipe or Recipe()
+    run = Run(recipe, recipe.config(), data, output, image_weights, resume)
+    torch.manual_seed(recipe.seed)
     make_folder(output)
-    return _train_text(plan) if stage == "text" else _train_fusion(plan, image_weights)
+    stages = {"text": _train_text, "fusion": _train_fusion, "folds": _train_folds}
+    return stages[stage](run)
+
+
+def check(
+    stages: Sequence[Stage], data: Path, *, recipe: Recipe | None = None, image_weights: Path | None = None
+) -> None:
+    """Raise what `train` would raise of data and weights, before hours are spent."""
+    recipe = recipe or Recipe()
+    run = Run(recipe, recipe.config(), data, Path(), image_weights, resume=False)
+    if "text" in stages:
+        _ = run.texts, read_texts(data, "dev"), run.tokenizer
+    if stages != ["text"]:
+        _ = run.posts
+        FusionModel(run.config).load_image_encoder(image_weights)
 
 
 def load_trained(folder: Path) -> FusionModel:
@@ -66,82 +79,86 @@ def load_trained(folder: Path) -> FusionModel:
     return FusionModel.from_pretrained(folder)
 
 
-@dataclass(frozen=True)
-class _Plan:
-    config: FusionConfig
-    data: Path
-    output: Path
-    drawings: int
-    epochs: int | None
-    seed: int
-    resume: bool
-
-    def fit(self, task: Task, default_epochs: int) -> list[dict[str, Any]]:
-        schedule = Schedule(epochs=self.epochs or default_epochs, seed=self.seed)
-        return fit(task, schedule, self.output, resume=self.resume)
-
-
-def _train_text(plan: _Plan) -> dict[str, Any]:
-    tokenizer = TextTokenizer(tokenizer_file(plan.config), plan.config.max_length)
-    train_texts, dev_texts = read_texts(plan.data, "train"), read_texts(plan.data, "dev")
-    model = FusionModel(plan.config.model_copy(update={"dropout": 0.0}))
-    model.load_text_encoder()
-    history = plan.fit(TextTask(model, tokenizer, train_texts, dev_texts, seed=plan.seed), TEXT_EPOCHS)
-    kept = ("text_encoder.", "text_head.")
-    weights = {name: each.contiguous() for name, each in model.state_dict().items() if name.startswith(kept)}
-    save_file(weights, plan.output / "text.safetensors")
-    return _record(plan.output / "text.json", {"stage": "text", "seed": plan.seed, "text": history})
-
-
-def _train_fusion(plan: _Plan, image_weights: Path | None) -> dict[str, Any]:
-    posts = {split: read_posts(plan.data, split) for split in ("train", "dev", "conflict")}
-    texts = read_texts(plan.data, "train")
-    tokenizer = TextTokenizer(tokenizer_file(plan.config), plan.config.max_length)
-    model = FusionModel(plan.config)
-    text_weights = plan.output / "text.safetensors"
-    load_weights(model, text_weights, remedy="train the text stage first", strict=False)
-    model.load_image_encoder(image_weights)
-    views = [_maps(plan, model, posts["train"], "train", view) for view in range(VIEWS)]
-    dev, opposite = (_maps(plan, model, posts[split], split, 0) for split in ("dev", "conflict"))
-    pictures = _teach_pictures(plan, model, posts, views, dev)
-    judge = FusionJudge(tokenizer, posts["dev"], dev, posts["conflict"], opposite)
-    task = FusionTask(model, tokenizer, posts["train"], views, texts, judge=judge, seed=plan.seed)
-    history = plan.fit(task, FUSION_EPOCHS)
-    model.save_pretrained(plan.output)
-    figures = {"stage": "fusion", "seed": plan.seed, "picture": pictures, "fusion": history}
-    return _record(plan.output / "training.json", figures)
-
-
-def _teach_pictures(
-    plan: _Plan,
-    model: FusionModel,
-    posts: dict[str, list[LabelledPost]],
-    views: list[NDArray[np.float16]],
-    dev: NDArray[np.float16],
-) -> list[dict[str, Any]]:
-    """Fit the picture head to photos and drawings, every view of them."""
-    drawn = drawn_posts(plan.output / "drawn", count=plan.drawings, seed=plan.seed)
-    drawn_views = [_maps(plan, model, drawn, "drawn", view) for view in range(VIEWS)] if drawn else []
-    taught, judged = (
-        [row for row, post in enumerate(drawn) if post.split == split] for split in ("train", "dev")
+def _train_text(run: Run) -> dict[str, Any]:
+    recipe = run.recipe.text
+    dev = read_texts(run.data, "dev")
+    irony, irony_dev = (
+        read_irony(run.data, split) if recipe.irony_weight else [] for split in ("train", "dev")
     )
-    labels = [post.image_label for post in posts["train"]]
-    drawn_labels = [post.image_label for post in drawn]
-    lessons = [LabelledMaps(view, labels) for view in views]
-    lessons += [LabelledMaps(view[taught], [drawn_labels[row] for row in taught]) for view in drawn_views]
-    judges = {"photos": LabelledMaps(dev, [post.image_label for post in posts["dev"]])}
-    if judged:
-        judges["drawings"] = LabelledMaps(drawn_views[0][judged], [drawn_labels[row] for row in judged])
-    return fit_picture_head(model, lessons, judges)
+    model = FusionModel(run.config.model_copy(update={"dropout": 0.0}))
+    model.load_text_encoder()
+    task = TextTask(
+        model.to(best_device()),
+        run.tokenizer,
+        run.texts,
+        dev,
+        irony=irony,
+        irony_dev=irony_dev,
+        recipe=recipe,
+        seed=run.recipe.seed,
+    )
+    history = run.fit(task, recipe, run.output)
+    state = {name: each for name, each in model.state_dict().items() if name.startswith(_TEXT_PARTS)}
+    save_file({name: each.contiguous() for name, each in state.items()}, run.output / TEXT_FILE)
+    figures = {"stage": "text", "irony_texts": len(irony), "text": history}
+    return _record(run, "text.json", figures)
 
 
-def _maps(
-    plan: _Plan, model: FusionModel, posts: list[LabelledPost], split: str, view: int
-) -> NDArray[np.float16]:
-    path = plan.output / "features" / f"{split}-{view}.npy"
-    return picture_maps(model.image_encoder, posts, plan.config.image_size, view, path)
+def _train_fusion(run: Run) -> dict[str, Any]:
+    model = run.new_model()
+    maps = PictureMaps(run, model)
+    everything = np.arange(len(run.posts["train"]))
+    pictures = maps.lessons(everything).teach(model)
+    history = fit_fusion(run, model, maps, everything, run.output)
+    model.to("cpu").save_pretrained(run.output)
+    return _record(run, "training.json", {"stage": "fusion", "picture": pictures, "fusion": history})
 
 
-def _record(path: Path, figures: dict[str, Any]) -> dict[str, Any]:
-    path.write_text(json.dumps(figures, indent=2) + "\n")
+def _train_folds(run: Run) -> dict[str, Any]:
+    """The fusion stage on all folds but one, in turn; the picture head's decay is what all posts chose."""
+    fitted = [post for split in FITTED_SPLITS for post in run.posts[split]]
+    split = np.array([post.split for post in fitted])
+    fold = group_folds(post_groups(fitted), split, run.recipe.seed)
+    model = run.new_model()
+    maps = PictureMaps(run, model)
+    decay = _chosen_decay(run)
+    logits: dict[Head, NDArray[np.float32]] = {head: np.zeros((len(fitted), 3), np.float32) for head in HEADS}
+    histories = []
+    for number in np.unique(fold):
+        out, taught = np.flatnonzero(fold == number), np.flatnonzero((fold != number) & (split == "train"))
+        model = run.new_model()
+        maps.lessons(taught).teach(model, decays=[decay])
+        histories.append(fit_fusion(run, model, maps, taught, run.output / f"fold-{number}"))
+        reader = TextReader(model, run.ids([fitted[row] for row in out]))
+        found = all_logits(model, reader, maps.fitted[out])
+        for head in HEADS:
+            logits[head][out] = found[head]
+    OutOfFoldLogits(
+        post_id=np.array([post.post_id for post in fitted]),
+        split=split,
+        fold=fold,
+        logits=logits,
+        labels={
+            "text": np.array([post.text_label for post in fitted]),
+            "image": np.array([post.image_label for post in fitted]),
+            "fused": np.array([post.label for post in fitted]),
+        },
+    ).save(run.output / OUT_OF_FOLD_FILE)
+    return _record(run, "folds.json", {"stage": "folds", "folds": histories})
+
+
+def _chosen_decay(run: Run) -> float:
+    """What the fusion stage found best for the picture head; raises InputError without that stage."""
+    try:
+        history = json.loads((run.output / "training.json").read_bytes())["picture"]
+        return float(max(history, key=lambda row: row["selection"])["decay"])
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{run.output} lacks training.json: run `mmsent train --stage fusion` first"
+        ) from error
+
+
+def _record(run: Run, name: str, figures: dict[str, Any]) -> dict[str, Any]:
+    figures = {**figures, "recipe": run.recipe.model_dump(mode="json"), "device": str(best_device())}
+    (run.output / name).write_text(json.dumps(figures, indent=2) + "\n")
     return figures

@@ -1,0 +1,91 @@
+"""What a training run is made of: the model and each stage's settings, as they stand here or in a file."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mmsent.errors import InputError
+from mmsent.model.fusion import FusionConfig
+from mmsent.training.drawn import DRAWINGS
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TextRecipe(_Settings):
+    """The text stage: AdamW on SemEval-2017 4A, batches of irony between where the data has them."""
+
+    epochs: int = Field(default=2, ge=1)
+    batch_size: int = Field(default=64, ge=1)
+    rate: float = Field(default=2e-4, gt=0)
+    label_smoothing: float = Field(default=0.05, ge=0, lt=1)
+    irony_weight: float = Field(default=0.5, ge=0)
+
+
+class FusionRecipe(_Settings):
+    """The fusion stage, and how it keeps the modalities in balance.
+
+    `frozen_layers` of the text encoder, from below, learn nothing. `pictures` False withholds all pictures
+    from fusion: a model of the text alone, to compare with. `modality_dropout` is the chance that a post's
+    words or its picture, one of them, are withheld from fusion. `unimodal_weight` weighs the loss of fusion
+    with one withheld, against the other's own label. `modulation` is alpha of OGM-GE (Peng et al., CVPR
+    2022), see `modulation.py`.
+    """
+
+    epochs: int = Field(default=4, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    texts_per_batch: int = Field(default=16, ge=0)
+    rate: float = Field(default=5e-5, gt=0)
+    head_rate: float = Field(default=5e-4, gt=0)
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    frozen_layers: int = Field(default=0, ge=0)
+    pictures: bool = True
+    modality_dropout: float = Field(default=0.0, ge=0, le=1)
+    unimodal_weight: float = Field(default=0.0, ge=0)
+    modulation: float = Field(default=0.0, ge=0)
+
+
+class Recipe(_Settings):
+    """A whole run. `model` names a preset and what differs from it, as `FusionConfig` calls it."""
+
+    seed: int = 0
+    drawings: int = Field(default=DRAWINGS, ge=0)
+    model: dict[str, Any] = Field(default_factory=dict)
+    text: TextRecipe = TextRecipe()
+    fusion: FusionRecipe = FusionRecipe()
+
+    def config(self) -> FusionConfig:
+        """Raises InputError for a preset or a value that cannot be, SetupError where a hub is out of reach.
+
+        With `text_encoder` or `image_encoder` the encoders are those named, else the preset's.
+        """
+        changes = dict(self.model)
+        preset = changes.pop("preset", "default")
+        base = FusionConfig.preset(preset)
+        if not {"text_encoder", "image_encoder"} & changes.keys():
+            return FusionConfig.preset(preset, **changes)
+        text = changes.pop("text_encoder", base.text_encoder)
+        image = changes.pop("image_encoder", base.image_encoder)
+        return FusionConfig.of_encoders(text, image, **changes)
+
+
+def load_recipe(path: Path | None, *, epochs: int | None = None, **overrides: int) -> Recipe:
+    """A recipe's TOML file, or the default one; `epochs` are those of each stage, `overrides` other fields.
+
+    Raises:
+        InputError: the file cannot be read; a bad field is named.
+    """
+    try:
+        fields = {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))
+        for stage in ("text", "fusion") if epochs else ():
+            fields[stage] = {**fields.get(stage, {}), "epochs": epochs}
+        return Recipe.model_validate(fields | overrides)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"cannot read the recipe {path} ({error}): give a TOML file") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise InputError(f"{path}: {field}: {first['msg']}: see `mmsent train --help`") from error

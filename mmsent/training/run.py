@@ -1,0 +1,158 @@
+"""One run of `mmsent train`: its arguments, what several stages read, and the fusion stage's fit."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from mmsent.model.fusion import FusionConfig, FusionModel, load_weights
+from mmsent.model.inputs import TextTokenizer
+from mmsent.training.curves import write_curves
+from mmsent.training.data import LabelledPost, LabelledText, read_posts, read_texts
+from mmsent.training.device import best_device
+from mmsent.training.drawn import drawn_posts
+from mmsent.training.features import VIEWS, picture_maps
+from mmsent.training.fit import Schedule, Task, fit
+from mmsent.training.fusion_stage import FusionJudge, FusionTask, TextReader
+from mmsent.training.picture_head import LabelledMaps, PictureLessons
+from mmsent.training.recipe import FusionRecipe, Recipe, TextRecipe
+from mmsent.training.text_stage import tokenizer_file
+
+TEXT_FILE = "text.safetensors"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's arguments, and what several stages read."""
+
+    recipe: Recipe
+    config: FusionConfig
+    data: Path
+    output: Path
+    image_weights: Path | None
+    resume: bool
+
+    def fit(self, task: Task, recipe: TextRecipe | FusionRecipe, output: Path) -> list[dict[str, Any]]:
+        schedule = Schedule(recipe.epochs, seed=self.recipe.seed, recipe=recipe.model_dump_json())
+        history = fit(task, schedule, output, resume=self.resume)
+        write_curves(task.name, output)
+        return history
+
+    @cached_property
+    def tokenizer(self) -> TextTokenizer:
+        return TextTokenizer(tokenizer_file(self.config), self.config.max_length)
+
+    @cached_property
+    def texts(self) -> list[LabelledText]:
+        return read_texts(self.data, "train")
+
+    @cached_property
+    def posts(self) -> dict[str, list[LabelledPost]]:
+        return {split: read_posts(self.data, split) for split in ("train", "dev", "conflict")}
+
+    def ids(self, posts: Sequence[LabelledPost | LabelledText]) -> list[list[int]]:
+        return self.tokenizer.encode([each.text for each in posts])
+
+    def new_model(self) -> FusionModel:
+        """The text stage's encoder and head, the picture encoder to start from, and a random fusion."""
+        model = FusionModel(self.config)
+        load_weights(model, self.output / TEXT_FILE, remedy="train the text stage first", strict=False)
+        model.load_image_encoder(self.image_weights)
+        return model.to(best_device())
+
+
+class PictureMaps:
+    """What the picture encoder sees of all posts and drawings; computed once, kept under `features`."""
+
+    def __init__(self, run: Run, model: FusionModel) -> None:
+        self._run, self._encoder, posts = run, model.image_encoder, run.posts
+        self._encoder_hash = weights_hash(model.image_encoder)
+        self.views = [self._maps(posts["train"], "train", view) for view in range(VIEWS)]
+        opposite = self._maps(posts["conflict"], "conflict", 0)
+        self.judged = np.concatenate([self._maps(posts["dev"], "dev", 0), opposite])
+        self._opposite = opposite
+
+    @property
+    def fitted(self) -> NDArray[np.float16]:
+        """View 0 of FITTED_SPLITS."""
+        return np.concatenate([self.views[0], self._opposite])
+
+    def lessons(self, rows: NDArray[np.int64]) -> PictureLessons:
+        """Photos of these rows of `train` and drawings, in every view; judged on others of both kinds."""
+        run = self._run
+        labels = [run.posts["train"][row].image_label for row in rows]
+        lessons = [LabelledMaps(view[rows], labels) for view in self.views]
+        dev = LabelledMaps(
+            self.judged[: len(run.posts["dev"])], [post.image_label for post in run.posts["dev"]]
+        )
+        return PictureLessons([*lessons, *self._drawn("train")], {"photos": dev} | self._drawn_judges())
+
+    def _drawn_judges(self) -> dict[str, LabelledMaps]:
+        judged = self._drawn("dev")
+        return {"drawings": judged[0]} if judged and len(judged[0].labels) else {}
+
+    def _drawn(self, split: str) -> list[LabelledMaps]:
+        recipe = self._run.recipe
+        drawn = drawn_posts(self._run.output / "drawn", count=recipe.drawings, seed=recipe.seed)
+        rows = [row for row, post in enumerate(drawn) if post.split == split]
+        labels = [drawn[row].image_label for row in rows]
+        views = [self._maps(drawn, "drawn", view) for view in range(VIEWS)] if drawn else []
+        return [LabelledMaps(view[rows], labels) for view in views]
+
+    def _maps(self, posts: Sequence[LabelledPost], split: str, view: int) -> NDArray[np.float16]:
+        path = self._run.output / "features" / f"{split}-{view}-{self._encoder_hash}.npy"
+        return picture_maps(self._encoder, posts, self._run.config.image_size, view, path)
+
+
+def weights_hash(module: nn.Module) -> str:
+    """Eight hexadecimal digits that other weights would not have."""
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode() + tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()[:8]
+
+
+def fit_fusion(
+    run: Run,
+    model: FusionModel,
+    maps: PictureMaps,
+    rows: NDArray[np.int64],
+    output: Path,
+    *,
+    kept: TextReader | None = None,
+) -> list[dict[str, Any]]:
+    """Text and fusion learn from these rows of `train`.
+
+    `kept` is `keep_words`, for a text encoder that is frozen whole.
+    """
+    recipe, posts, dev = run.recipe.fusion, run.posts["train"], run.posts["dev"]
+    if kept is None:
+        texts = run.texts if recipe.texts_per_batch else []
+        reader = TextReader(model, run.ids([*(posts[row] for row in rows), *texts]))
+        judged = TextReader(model, run.ids([*dev, *run.posts["conflict"]]))
+    else:
+        texts, reader = [], kept.part(rows.tolist())
+        judged = kept.part(range(len(posts), len(kept.token_ids)))
+    task = FusionTask(
+        model,
+        reader,
+        [posts[row] for row in rows],
+        [view[rows] for view in maps.views],
+        [text.label for text in texts],
+        judge=FusionJudge(judged, dev, maps.judged, pictures=recipe.pictures),
+        recipe=recipe,
+        seed=run.recipe.seed,
+    )
+    return run.fit(task, recipe, output)
+
+
+def keep_words(run: Run, model: FusionModel) -> TextReader:
+    """What a frozen text encoder makes of all posts: of `train`, `dev` and `conflict`, in this order."""
+    posts = [post for split in ("train", "dev", "conflict") for post in run.posts[split]]
+    return TextReader(model, run.ids(posts), kept=True)

@@ -1,0 +1,83 @@
+"""How the fusion stage reads, withholds, freezes and modulates, on the tiny preset."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra `train`")
+
+from torch import Tensor  # noqa: E402  after the skip
+
+from mmsent.model.fusion import FusionConfig, FusionModel  # noqa: E402  after the skip
+from mmsent.training.data import IGNORED  # noqa: E402  after the skip
+from mmsent.training.fusion_stage import TextReader, freeze, withheld  # noqa: E402  after the skip
+from mmsent.training.modulation import coefficients, modulated, shares_of_success  # noqa: E402
+from mmsent.training.recipe import Recipe  # noqa: E402  after the skip
+
+TINY = FusionConfig.preset("tiny")
+
+
+def test_words_that_are_kept_are_those_that_are_read() -> None:
+    model = FusionModel(TINY)
+    token_ids = [[101, 7, 102], [101, 8, 9, 10, 102], [101, 102]]
+    kept, fresh = TextReader(model, token_ids, kept=True), TextReader(model.eval(), token_ids)
+    for reader, rows in ((kept, [1, 0]), (kept.part([2, 1, 0]), [1, 2])):
+        (words, mask), (expected, expected_mask) = reader(rows), fresh([1, 0])
+        assert torch.equal(mask, expected_mask)
+        torch.testing.assert_close(words * mask[..., None], expected * mask[..., None], rtol=0, atol=2e-3)
+
+
+def test_frozen_layers_learn_nothing() -> None:
+    model = FusionModel(TINY.model_copy(update={"text_config": {**TINY.text_config, "num_hidden_layers": 2}}))
+    freeze(model.text_encoder, 1)
+    learning = {name for name, item in model.text_encoder.named_parameters() if item.requires_grad}
+    assert learning
+    assert all(name.startswith("encoder.layer.1.") for name in learning)
+
+
+def test_one_modality_at_most_is_withheld_from_a_post() -> None:
+    torch.manual_seed(0)
+    text, picture = withheld(torch.ones(4_000, 3), torch.ones(4_000, 2), 0.3)
+    without_text, without_picture = (mask.sum(dim=1) == 0 for mask in (text, picture))
+    assert not (without_text & without_picture).any()
+    assert without_text.float().mean() == pytest.approx(0.15, abs=0.02)
+    assert without_picture.float().mean() == pytest.approx(0.15, abs=0.02)
+    assert set(text.sum(dim=1).tolist()) == {0.0, 3.0}
+
+
+def test_the_modality_that_succeeds_learns_slower() -> None:
+    labels = torch.tensor([0, 2, IGNORED])
+    sure, unsure = torch.tensor([[4.0, 0, 0], [0, 0, 4.0], [9.0, 0, 0]]), torch.zeros(3, 3)
+    text, picture = shares_of_success(sure, unsure, labels)
+    assert float(text) > 1.8
+    assert float(picture) == pytest.approx(2 / 3)
+    slowed, whole = coefficients((text, picture), 0.3)
+    assert (slowed, whole) == (pytest.approx(1 - float(torch.tanh(0.3 * text / picture))), 1.0)
+    assert coefficients((picture, text), 0.3) == (whole, slowed)
+
+
+def test_gradients_are_modulated_and_masked_places_stay_without() -> None:
+    torch.manual_seed(0)
+    words, regions = torch.ones(2, 400, 8, requires_grad=True), torch.ones(2, 400, 8, requires_grad=True)
+    there = torch.ones(2, 400, 1)
+    there[:, 200:] = 0
+
+    def gradients(text: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.autograd.grad(((text + picture) * there).sum(), (words, regions))
+
+    plain, _ = gradients(words, regions)
+    slowed, whole = gradients(*modulated(words, regions, (torch.tensor(2.0), torch.tensor(1.0)), 0.5))
+    assert float(slowed[:, :200].mean()) == pytest.approx(1 - float(torch.tanh(torch.tensor(1.0))), abs=0.05)
+    assert float(whole[:, :200].mean()) == pytest.approx(1, abs=0.05)
+    assert float(slowed[:, :200].std()) == pytest.approx(float(plain.std()), abs=0.05)
+    assert not slowed[:, 200:].any()
+
+
+def test_the_recipe_in_the_documentation_is_the_default() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "training.md").read_text()
+    (recipe,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert Recipe.model_validate(tomllib.loads(recipe)) == Recipe(model={"preset": "default"})
+    names = {name for stage in ("text", "fusion") for name in type(getattr(Recipe(), stage)).model_fields}
+    assert names <= set(re.findall(r"^(\w+) =", recipe, re.MULTILINE))
