@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,7 +17,7 @@ from mmsent.errors import CheckpointError
 from mmsent.model.conflict import ConflictCalibration
 from mmsent.model.inputs import LABELS, TextTokenizer
 
-FORMAT_VERSION = 2  # what is written
+FORMAT_VERSION: Final = 2  # what is written
 FORMATS = (1, 2)  # what is read; 1 has no conflict calibration, its threshold is one of scores
 
 PartName = Literal["text", "image", "fusion"]
