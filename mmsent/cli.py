@@ -302,21 +302,25 @@ def train(
     data: Data,
     output: Annotated[Path, typer.Option(help="Folder for weights and figures.")] = Path("runs/model"),
     stage: Annotated[
-        Literal["text", "fusion", "folds"] | None,
+        Literal["picture", "text", "fusion", "folds"] | None,
         typer.Option(
-            help="One stage alone, after those before it in the same folder; folds judges posts by models "
-            "that did not learn from them, for calibration. [default: all]"
+            help="One stage alone, after those before it in the same folder: picture makes the picture "
+            "encoder, folds judges posts by models that did not learn from them. [default: all but picture]"
         ),
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="Recipe (TOML): tables model, text, fusion; see docs/training.md.")
-    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Recipe in TOML, see docs/training.md.")] = None,
     image_weights: Annotated[
         Path | None,
         typer.Option(
-            help="ResNet of torchvision's (without fc; safetensors) to read pictures with. "
-            "[default: torchvision's own weights]"
+            help="ResNet of torchvision's (without fc; safetensors) to read pictures with, or to distil "
+            "further. [default: the picture stage's, or torchvision's own weights]"
         ),
+    ] = None,
+    photos: Annotated[
+        list[Path] | None, typer.Option(help="Folder of photos to distil from; may be given again.")
+    ] = None,
+    tiny_imagenet: Annotated[
+        Path | None, typer.Option(help="Folder of Tiny ImageNet, to pre-train the picture encoder.")
     ] = None,
     drawings: Annotated[
         int | None, typer.Option(min=0, help="Drawings that the picture head learns from beside the photos.")
@@ -341,8 +345,10 @@ def train(
         data,
         output,
         config=config,
-        image_weights=image_weights,
         overrides={"drawings": drawings, "epochs": epochs, "seed": seed},
+        image_weights=image_weights,
+        photos=photos or [],
+        tiny_imagenet=tiny_imagenet,
         resume=resume,
     )
 

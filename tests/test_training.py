@@ -36,9 +36,10 @@ from mmsent.training.metrics import accuracy, log_loss  # noqa: E402  after the 
 from mmsent.training.out_of_fold import OutOfFoldLogits, load_out_of_fold  # noqa: E402  after the skip
 from mmsent.training.recipe import FusionRecipe, Recipe, TextRecipe, load_recipe  # noqa: E402  after the skip
 from mmsent.training.report import as_json_text, body  # noqa: E402  after the skip
+from mmsent.training.run import Run  # noqa: E402  after the skip
 from mmsent.training.summary import percent, summary  # noqa: E402  after the skip
 from mmsent.training.text_stage import token_tensors  # noqa: E402  after the skip
-from mmsent.training.train import STAGES, check, load_trained, train  # noqa: E402  after the skip
+from mmsent.training.train import check, load_trained, train  # noqa: E402  after the skip
 
 TINY = FusionConfig.preset("tiny")
 RECIPE = Recipe(
@@ -112,8 +113,8 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     weights = output / "resnet.safetensors"
     torch.manual_seed(0)
     save_file(PictureEncoder(TINY.image_encoder).state_dict(), weights)
-    for stage in STAGES:
-        train(stage, data, output, recipe=RECIPE, image_weights=weights)
+    for stage in ("text", "fusion", "folds"):
+        train(stage, Run(RECIPE, RECIPE.config(), data, output, weights))
     return output
 
 
@@ -217,18 +218,18 @@ def test_a_recipe_is_read_and_its_mistakes_are_named(tmp_path: Path) -> None:
 
 def test_a_finished_run_is_not_run_again(trained: Path, data: Path) -> None:
     before = torch.load(trained / "text.state.pt", weights_only=True)["random"]
-    train("text", data, trained, recipe=RECIPE)
+    train("text", Run(RECIPE, RECIPE.config(), data, trained))
     assert torch.equal(torch.load(trained / "text.state.pt", weights_only=True)["random"], before)
 
 
 def test_weights_that_are_not_there_are_missed_at_once(data: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.safetensors"):
-        check(["text", "fusion"], data, recipe=RECIPE, image_weights=tmp_path / "none.safetensors")
+        check(["text", "fusion"], Run(RECIPE, RECIPE.config(), data, tmp_path, tmp_path / "none.safetensors"))
 
 
 def test_fusion_without_text_stage_says_so(data: Path, trained: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="text stage first"):
-        train("fusion", data, tmp_path, recipe=RECIPE, image_weights=trained / "resnet.safetensors")
+        train("fusion", Run(RECIPE, RECIPE.config(), data, tmp_path, trained / "resnet.safetensors"))
 
 
 def test_export_is_a_checkpoint(checkpoint: Path, data: Path) -> None:

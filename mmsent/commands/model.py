@@ -1,7 +1,7 @@
 """`mmsent train`, `export`, `evaluate`: make the model again, and judge it. They need the extra `train`."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -10,8 +10,8 @@ from mmsent.commands.console import give, say
 from mmsent.commands.packages import missing_packages
 from mmsent.errors import SetupError
 
-Stage = Literal["text", "fusion", "folds"]
-STAGES: tuple[Stage, ...] = ("text", "fusion", "folds")
+Stage = Literal["picture", "text", "fusion", "folds"]
+USUAL: tuple[Stage, ...] = ("text", "fusion", "folds")
 
 
 @contextmanager
@@ -29,25 +29,28 @@ def train(
     output: Path,
     *,
     config: Path | None,
-    image_weights: Path | None,
     overrides: Mapping[str, int | None],
+    image_weights: Path | None,
+    photos: Sequence[Path],
+    tiny_imagenet: Path | None,
     resume: bool,
 ) -> None:
-    """Train one stage, or all in order, with a progress bar.
+    """Train one stage, or the usual ones in order, with a progress bar.
 
     Raises:
         InputError: recipe, data, the picture encoder's weights or the output folder is not good.
     """
     with _extra():
         from mmsent.training.recipe import load_recipe  # noqa: PLC0415  # torch
-        from mmsent.training.train import check  # noqa: PLC0415  # torch
-        from mmsent.training.train import train as train_stage  # noqa: PLC0415  # torch
+        from mmsent.training.run import Run  # noqa: PLC0415  # torch
+        from mmsent.training.train import check, train  # noqa: PLC0415  # torch
     recipe = load_recipe(config, **{name: value for name, value in overrides.items() if value is not None})
-    stages = [*STAGES] if stage is None else [stage]
-    check(stages, data, recipe=recipe, image_weights=image_weights)
+    run = Run(recipe, recipe.config(), data, output, image_weights, photos, tiny_imagenet, resume)
+    stages = [*USUAL] if stage is None else [stage]
+    check(stages, run)
     for each in stages:
         say(f"stage {each} …")
-        train_stage(each, data, output, recipe=recipe, image_weights=image_weights, resume=resume)
+        train(each, run)
     say(f"trained; weights and figures are in {output}")
 
 

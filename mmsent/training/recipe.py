@@ -9,10 +9,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mmsent.errors import InputError
 from mmsent.model.fusion import FusionConfig
 from mmsent.training.drawn import DRAWINGS
+from mmsent.training.teacher import TeacherName
 
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PictureRecipe(_Settings):
+    """The picture stage: pre-training where it is asked for, then distillation from `teacher`, if any."""
+
+    teacher: TeacherName | None = "efficientnet-lite0"
+    pretraining_epochs: int = Field(default=6, ge=1)
+    distillation_epochs: int = Field(default=24, ge=1)
+    batch_size: int = Field(default=64, ge=1)
 
 
 class TextRecipe(_Settings):
@@ -54,6 +64,7 @@ class Recipe(_Settings):
     seed: int = 0
     drawings: int = Field(default=DRAWINGS, ge=0)
     model: dict[str, Any] = Field(default_factory=dict)
+    picture: PictureRecipe = PictureRecipe()
     text: TextRecipe = TextRecipe()
     fusion: FusionRecipe = FusionRecipe()
 

@@ -21,6 +21,7 @@ from mmsent.training.features import VIEWS, picture_maps
 from mmsent.training.fit import Schedule, Task, fit
 from mmsent.training.fusion_stage import FusionJudge, FusionTask, TextReader
 from mmsent.training.picture_head import LabelledMaps, PictureLessons
+from mmsent.training.picture_stage import IMAGE_FILE
 from mmsent.training.recipe import FusionRecipe, Recipe, TextRecipe
 from mmsent.training.text_stage import tokenizer_file
 
@@ -29,20 +30,31 @@ TEXT_FILE = "text.safetensors"
 
 @dataclass(frozen=True)
 class Run:
-    """A run's arguments, and what several stages read."""
+    """A run's arguments, and what several stages read.
+
+    `image_weights`, `photos` and `tiny_imagenet` are what the picture encoder starts from.
+    """
 
     recipe: Recipe
     config: FusionConfig
     data: Path
     output: Path
-    image_weights: Path | None
-    resume: bool
+    image_weights: Path | None = None
+    photos: Sequence[Path] = ()
+    tiny_imagenet: Path | None = None
+    resume: bool = True
 
     def fit(self, task: Task, recipe: TextRecipe | FusionRecipe, output: Path) -> list[dict[str, Any]]:
         schedule = Schedule(recipe.epochs, seed=self.recipe.seed, recipe=recipe.model_dump_json())
         history = fit(task, schedule, output, resume=self.resume)
         write_curves(task.name, output)
         return history
+
+    @property
+    def image_start(self) -> Path | None:
+        """The picture encoder's weights: those given, the picture stage's, or None for torchvision's own."""
+        own = self.output / IMAGE_FILE
+        return self.image_weights or (own if own.exists() else None)
 
     @cached_property
     def tokenizer(self) -> TextTokenizer:
@@ -63,7 +75,7 @@ class Run:
         """The text stage's encoder and head, the picture encoder to start from, and a random fusion."""
         model = FusionModel(self.config)
         load_weights(model, self.output / TEXT_FILE, remedy="train the text stage first", strict=False)
-        model.load_image_encoder(self.image_weights)
+        model.load_image_encoder(self.image_start)
         return model.to(best_device())
 
 

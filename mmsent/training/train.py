@@ -1,7 +1,7 @@
 """`mmsent train`: the stages, each seeded and resumable."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,58 +18,49 @@ from mmsent.training.data import make_folder, read_irony, read_texts
 from mmsent.training.device import best_device
 from mmsent.training.fusion_stage import TextReader, all_logits
 from mmsent.training.out_of_fold import FITTED_SPLITS, OutOfFoldLogits, group_folds
-from mmsent.training.recipe import Recipe
+from mmsent.training.picture_stage import PicturePlan, train_pictures
 from mmsent.training.repeats import post_groups
 from mmsent.training.run import TEXT_FILE, PictureMaps, Run, fit_fusion
 from mmsent.training.text_stage import TextTask
 
-Stage = Literal["text", "fusion", "folds"]
-STAGES: tuple[Stage, ...] = ("text", "fusion", "folds")
+Stage = Literal["picture", "text", "fusion", "folds"]
 OUT_OF_FOLD_FILE = "out_of_fold.npz"
 _TEXT_PARTS = ("text_encoder.", "text_head.")
 
 
-def train(
-    stage: Stage,
-    data: Path,
-    output: Path,
-    *,
-    recipe: Recipe | None = None,
-    image_weights: Path | None = None,
-    resume: bool = True,
-) -> dict[str, Any]:
-    """Train one stage on the data sets under `data`; weights and figures go to the folder `output`.
+def train(stage: Stage, run: Run) -> dict[str, Any]:
+    """Train one stage; weights and figures go to the run's output folder.
 
-    `text` starts from the text encoder that the recipe names and writes `text.safetensors`. `fusion` starts
-    from that file and from `image_weights`, a ResNet of torchvision's in safetensors (its own weights
-    without), and writes the model as `FusionModel.save_pretrained` does, and `training.json`. `folds` does
-    the same once more for each fold of the posts and writes what those models say of the posts they did not
-    learn from: `out_of_fold.npz`, which calibration is fitted on. With `resume` a stage that was killed goes
-    on where it stopped. Returns each epoch's figures on the development sets.
+    `picture` makes the picture encoder, `image.safetensors`: see `train_pictures`. `text` starts from the
+    text encoder that the recipe names and writes `text.safetensors`. `fusion` starts from that file and from
+    `Run.image_start`, and writes the model as `FusionModel.save_pretrained` does, and `training.json`.
+    `folds` does the same once more for each fold of the posts and writes what those models say of the posts
+    they did not learn from: `out_of_fold.npz`, which calibration is fitted on. With `Run.resume` a stage that
+    was killed goes on where it stopped. Returns each epoch's figures on the development sets.
 
     Raises:
         InputError: data, weights or an earlier stage are missing or damaged.
         SetupError: weights to start from cannot be downloaded.
     """
-    recipe = recipe or Recipe()
-    run = Run(recipe, recipe.config(), data, output, image_weights, resume)
-    torch.manual_seed(recipe.seed)
-    make_folder(output)
-    stages = {"text": _train_text, "fusion": _train_fusion, "folds": _train_folds}
+    torch.manual_seed(run.recipe.seed)
+    make_folder(run.output)
+    stages: dict[Stage, Callable[[Run], dict[str, Any]]] = {
+        "picture": _train_pictures,
+        "text": _train_text,
+        "fusion": _train_fusion,
+        "folds": _train_folds,
+    }
     return stages[stage](run)
 
 
-def check(
-    stages: Sequence[Stage], data: Path, *, recipe: Recipe | None = None, image_weights: Path | None = None
-) -> None:
+def check(stages: Sequence[Stage], run: Run) -> None:
     """Raise what `train` would raise of data and weights, before hours are spent."""
-    recipe = recipe or Recipe()
-    run = Run(recipe, recipe.config(), data, Path(), image_weights, resume=False)
     if "text" in stages:
-        _ = run.texts, read_texts(data, "dev"), run.tokenizer
-    if stages != ["text"]:
+        _ = run.texts, read_texts(run.data, "dev"), run.tokenizer
+    if {"fusion", "folds"} & set(stages):
         _ = run.posts
-        FusionModel(run.config).load_image_encoder(image_weights)
+        if "picture" not in stages:
+            FusionModel(run.config).load_image_encoder(run.image_start)
 
 
 def load_trained(folder: Path) -> FusionModel:
@@ -77,6 +68,26 @@ def load_trained(folder: Path) -> FusionModel:
     if not (folder / CONFIG_FILE).exists():
         raise InputError(f"no trained model in {folder}: run `mmsent train --stage fusion` first")
     return FusionModel.from_pretrained(folder)
+
+
+def _train_pictures(run: Run) -> dict[str, Any]:
+    recipe = run.recipe.picture
+    return train_pictures(
+        PicturePlan(
+            run.config,
+            run.output,
+            start=run.image_weights or ("pretraining" if run.tiny_imagenet else "torchvision"),
+            teacher=recipe.teacher,
+            data=run.data,
+            photos=run.photos,
+            tiny_imagenet=run.tiny_imagenet,
+            pretraining_epochs=recipe.pretraining_epochs,
+            distillation_epochs=recipe.distillation_epochs,
+            batch_size=recipe.batch_size,
+            seed=run.recipe.seed,
+            resume=run.resume,
+        )
+    )
 
 
 def _train_text(run: Run) -> dict[str, Any]:
