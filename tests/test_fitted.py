@@ -26,7 +26,6 @@ TEMPERATURES = {"text": 2.0, "image": 0.5, "fused": 1.5}
 def short_runs() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mmsent.training.calibration.SIMULATIONS", 200)
-        patch.setattr("mmsent.training.bootstrap.RESAMPLES", 200)
         yield
 
 

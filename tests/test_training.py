@@ -51,8 +51,10 @@ SPLITS = {"train": 24, "dev": 9, "conflict": 6}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def short_sample() -> Iterator[None]:
+def short_runs() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mmsent.training.calibration.SIMULATIONS", 200)
+        patch.setattr("mmsent.training.conflict_figures.REPETITIONS", 2)
         patch.setattr("mmsent.training.sample_judge.SEEDS", (0,))
         patch.setattr("mmsent.training.sample_judge.POSTS_PER_SEED", 40)
         yield
@@ -232,7 +234,12 @@ def test_fusion_without_text_stage_says_so(data: Path, trained: Path, tmp_path: 
         train("fusion", Run(RECIPE, RECIPE.config(), data, tmp_path, trained / "resnet.safetensors"))
 
 
-def test_export_is_a_checkpoint(checkpoint: Path, data: Path) -> None:
+@pytest.fixture(scope="module")
+def figures(checkpoint: Path, data: Path) -> dict[str, Any]:
+    return evaluate(checkpoint, data)
+
+
+def test_export_is_a_checkpoint(checkpoint: Path, figures: dict[str, Any]) -> None:
     loaded = load_checkpoint(checkpoint)
     assert loaded.model_id == "small@2"
     assert {path.name for path in checkpoint.iterdir()} == {
@@ -240,7 +247,6 @@ def test_export_is_a_checkpoint(checkpoint: Path, data: Path) -> None:
         *("text.onnx", "image.onnx", "fusion.onnx", "model.safetensors"),
         *("confusion.png", "reliability.png", "strata.png", "conflict.png"),
     }
-    figures = evaluate(checkpoint, data)
     assert figures["posts"] == SPLITS["dev"]
     fused = figures["heads"]["fused"]["own"]["accuracy"]
     assert fused["low"] <= fused["value"] <= fused["high"]
@@ -265,9 +271,9 @@ def test_export_fits_what_makes_probabilities(checkpoint: Path, out_of_fold: Out
     assert f"text {fitted.temperatures.text:.3f}, picture" in card
 
 
-def test_the_cards_figures_are_those_of_evaluate(checkpoint: Path, data: Path) -> None:
+def test_the_cards_figures_are_those_of_evaluate(checkpoint: Path, figures: dict[str, Any]) -> None:
     told = json.loads((checkpoint / "metrics.json").read_text())
-    measured = json.loads(as_json_text(evaluate(checkpoint, data)))
+    measured = json.loads(as_json_text(figures))
     assert {name: told[name] for name in measured} == measured
     assert body(measured, level=3) in (checkpoint / "README.md").read_text()
     shown = re.findall(r"\]\(([a-z]+\.png)\)", (checkpoint / "README.md").read_text())

@@ -6,7 +6,7 @@ from typing import Any
 
 from mmsent.model.conflict import ConflictCalibration
 from mmsent.training.report import body, table
-from mmsent.training.summary import HEAD_NAMES, ece, percent, plain
+from mmsent.training.summary import HEAD_NAMES, ece, percent, plain, signed
 
 
 def model_card(figures: dict[str, Any], plots: Mapping[str, str]) -> str:
@@ -19,7 +19,7 @@ def model_card(figures: dict[str, Any], plots: Mapping[str, str]) -> str:
         megabytes=", ".join(f"{part} {size} MB" for part, size in figures["megabytes"].items()),
         temperatures=", ".join(f"{HEAD_NAMES[head]} {t:.3f}" for head, t in figures["temperatures"].items()),
         prior=f"{calibration.prior:.1%}",
-        conflict=f"{calibration.slope:.4f} · logit(score) {_signed(calibration.intercept)}",
+        conflict=f"{calibration.slope:.4f} · logit(score) {signed(calibration.intercept, 4)}",
         threshold=f"{conflict['threshold']:.3f}",
         fitted_posts=f"{left_out['conflict']['posts'] + left_out['conflict']['others']:,}",
         folds=left_out["folds"],
@@ -49,7 +49,3 @@ def _left_out(row: dict[str, Any]) -> str:
             f"recall {percent(conflict['recall'])} %.",
         ]
     )
-
-
-def _signed(value: float) -> str:
-    return f"{'+' if value >= 0 else '−'} {abs(value):.4f}"

@@ -43,13 +43,12 @@ from mmsent.training.plots import draw_all
 from mmsent.training.repeats import post_groups
 from mmsent.training.report import as_json_text
 from mmsent.training.text_stage import token_tensors
-from mmsent.training.train import load_trained
+from mmsent.training.train import OUT_OF_FOLD_FILE, load_trained
 
 CALIBRATION_TEXTS = 200
 CALIBRATION_PICTURES = 120
 CALIBRATION_DRAWINGS = 40
 PARITY_POSTS = 64
-OUT_OF_FOLD_FILE = "out_of_fold.npz"
 
 
 def export(

@@ -21,6 +21,7 @@ from mmsent.training.summary import (
     percent,
     plain,
     sample_line,
+    signed,
     title,
 )
 
@@ -218,17 +219,17 @@ def _conflict_section(row: dict[str, Any]) -> str:
 
 def _probability_lines(row: dict[str, Any], threshold: float) -> str:
     """A calibrated conflict is judged as the probability it is; of a score we say what would make it one."""
-    prior = f"{row['prior']:.1%}"
+    prior, refit = f"{row['prior']:.1%}", signed(row["intercept"])
     if shipped := row["shipped"]:
         return (
             f"Conflict is a probability where {prior} are opposite: logit P = {shipped['slope']:.3f} · "
-            f"logit(score) {shipped['intercept']:+.3f} (Platt 1999). ECE {ece(row['shown'])}. Fitted anew on "
-            f"these posts, logit P would become {row['slope']:.3f} · logit P {row['intercept']:+.3f}; 1 and "
-            "0 are perfect (Cox 1958)."
+            f"logit(score) {signed(shipped['intercept'])} (Platt 1999). ECE {ece(row['shown'])}. Fitted anew "
+            f"on these posts, logit P would become {row['slope']:.3f} · logit P {refit}; 1 and 0 are perfect "
+            "(Cox 1958)."
         )
     return (
         f"Conflict is a score, no probability: as one, where {prior} are opposite, its ECE is "
-        f"{ece(row['shown'])}. logit P = {row['slope']:.3f} · logit(score) {row['intercept']:+.3f} would be "
+        f"{ece(row['shown'])}. logit P = {row['slope']:.3f} · logit(score) {refit} would be "
         f"one (Platt 1999; Saerens et al. 2002); ECE out of fold {ece(row['out_of_fold_probability'])}. The "
         f"threshold of {threshold:.3f} stands for a probability of {row['threshold_as_probability']:.3f}."
     )

@@ -102,6 +102,11 @@ def plain(row: dict[str, float | None]) -> str:
     return _shown(row, lambda value: f"{value:.3f}".replace("-", "−"))
 
 
+def signed(value: float, digits: int = 3) -> str:
+    """+ 0.250 or − 0.250, as a term that follows another."""
+    return f"{'+' if value >= 0 else '−'} {abs(value):.{digits}f}"
+
+
 def _shown(row: dict[str, float | None], form: Callable[[float], str]) -> str:
     value, low, high = row["value"], row["low"], row["high"]
     if value is None:
