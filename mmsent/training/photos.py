@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +11,8 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor
 
 from mmsent.errors import ImageError, InputError
@@ -32,10 +34,13 @@ def photo_files(folder: Path) -> list[Path]:
     return files
 
 
-def check_photos(files: Iterable[Path]) -> None:
+def check_photos(files: Sequence[Path]) -> None:
     """Decode every file once, small; raises InputError that counts the damaged ones and names the first."""
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        damaged = [reason for reason in threads.map(_damage, files) if reason]
+        looked = track(
+            threads.map(_damage, files), "checking photos", len(files), console=Console(stderr=True)
+        )
+        damaged = [reason for reason in looked if reason]
     if damaged:
         named = ", ".join(damaged[:_NAMED]) + (", …" if len(damaged) > _NAMED else "")
         raise InputError(f"{len(damaged)} photos cannot be read: {named}; repair or remove them")
@@ -43,9 +48,9 @@ def check_photos(files: Iterable[Path]) -> None:
 
 def _damage(file: Path) -> str | None:
     try:
-        _square(file, 8)
-    except InputError as error:
-        return str(error)
+        decode_image(file.read_bytes(), 8, _THUMBNAIL_PX)
+    except (OSError, ImageError) as error:
+        return f"{file} ({error})"
     return None
 
 
@@ -53,7 +58,7 @@ def _square(file: Path, side: int) -> NDArray[np.uint8]:
     try:
         return decode_image(file.read_bytes(), side, _THUMBNAIL_PX).pixels
     except (OSError, ImageError) as error:
-        raise InputError(f"{file} ({error})") from error
+        raise InputError(f"cannot read the photo {file} ({error}): repair or remove it") from error
 
 
 def centre_square(file: Path, side: int) -> Tensor:
