@@ -50,7 +50,7 @@ def main() -> int:
         given.report.write_text(
             markdown(
                 outcome,
-                command=" ".join(["python -m tests.chaos", *sys.argv[1:]]),
+                command=command(sys.argv[1:]),
                 machine=_machine(),
                 day=f"{datetime.now(UTC):%Y-%m-%d}",
             )
@@ -102,6 +102,17 @@ async def _campaign(given: argparse.Namespace) -> Outcome:
             sys.stderr.write(f"logs are in {folder}\n")
         else:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def command(options: list[str]) -> str:
+    """What was typed, without where it left its files."""
+    told, rest = [], iter(options)
+    for option in rest:
+        if option == "--report":
+            next(rest, None)
+        elif option != "--keep" and not option.startswith("--report="):
+            told.append(option)
+    return " ".join(["python -m tests.chaos", *told])
 
 
 def _machine() -> str:

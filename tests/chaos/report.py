@@ -43,16 +43,19 @@ def markdown(outcome: Outcome, *, command: str, machine: str, day: str) -> str:
         f"| exit codes of workers that nobody had ordered (4: a server was away) | {codes or 'none'} |",
         f"| took | {figures['seconds'] / 60:.1f} min |",
     ]
-    if kept := figures.get("redis_outage"):
-        rates = kept["posts_per_s"]
-        lines += [
-            f"| throughput kept with Redis frozen | {kept['kept_frozen']:.1%} "
-            f"({rates['frozen']} of {rates['normal']} records/s) |",
-            f"| throughput kept with Redis killed | {kept['kept_killed']:.1%} "
-            f"({rates['killed']} of {rates['normal']} records/s) |",
-        ]
+    if outage := figures.get("redis_outage"):
+        lines += [_throughput(outage, "frozen"), _throughput(outage, "killed")]
     lines += ["", *_by_kind(events), "", *_problems(outcome)]
     return "\n".join(lines) + "\n"
+
+
+def _throughput(outage: Mapping[str, Any], how: str) -> str:
+    turns = outage[f"kept_{how}_each_turn"]
+    return (
+        f"| throughput kept with Redis {how}, median and range of {len(turns)} turns | "
+        f"{median(turns):.0%} ({min(turns):.0%} to {max(turns):.0%}) of "
+        f"{outage['posts_per_s']['normal']:.0f} records/s |"
+    )
 
 
 def _by_kind(events: Iterable[Event]) -> list[str]:
