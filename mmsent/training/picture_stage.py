@@ -55,13 +55,6 @@ class PicturePlan:
     resume: bool = True
 
 
-@dataclass(frozen=True)
-class _PictureSchedule(Schedule):
-    """`run` says what else must be the same in a run that is resumed."""
-
-    run: str = ""
-
-
 def train_pictures(plan: PicturePlan) -> dict[str, Any]:
     """Train the picture encoder; leaves `image.safetensors` in the output: fp16, torchvision's keys, no `fc`.
 
@@ -174,9 +167,9 @@ def _distil(
     return history, dict(task.model.encoder.state_dict())
 
 
-def _schedule(plan: PicturePlan, epochs: int, weight_decay: float, run: str) -> _PictureSchedule:
+def _schedule(plan: PicturePlan, epochs: int, weight_decay: float, run: str) -> Schedule:
     run = f"{plan.config.image_encoder}, batches of {plan.batch_size}, {run}"
-    return _PictureSchedule(epochs, weight_decay, seed=plan.seed, snapshot_steps=SNAPSHOT_STEPS, run=run)
+    return Schedule(epochs, weight_decay, seed=plan.seed, snapshot_steps=SNAPSHOT_STEPS, recipe=run)
 
 
 def _save(weights: dict[str, Tensor], file: Path) -> None:
