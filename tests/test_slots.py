@@ -2,7 +2,7 @@ import asyncio
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mmsent.errors import ImageError
@@ -57,11 +57,13 @@ async def test_a_slot_given_to_one_who_is_cancelled_goes_to_the_next(ticks: int)
 
 
 @given(st.lists(st.sampled_from(["enter", "leave", "cancel"]), max_size=60), st.integers(1, 3))
+@example(["leave", "leave", "enter", "enter", "leave", "enter", "leave"], 1)
 @settings(deadline=None, max_examples=100)
 def test_slots_are_neither_lost_nor_doubled(steps: list[str], capacity: int) -> None:
     async def walk() -> None:
         slots = Slots(capacity, patience_s=100)
         doors: list[tuple[asyncio.Task[None], asyncio.Event]] = []
+        everyone: list[asyncio.Task[None]] = []
         inside = 0
 
         async def visit(door: asyncio.Event) -> None:
@@ -77,7 +79,8 @@ def test_slots_are_neither_lost_nor_doubled(steps: list[str], capacity: int) -> 
         for number, step in enumerate(["enter"] * capacity + steps):
             if step == "enter":
                 door = asyncio.Event()
-                doors.append((asyncio.create_task(visit(door)), door))
+                everyone.append(asyncio.create_task(visit(door)))
+                doors.append((everyone[-1], door))
             elif doors:
                 task, door = doors.pop(number % len(doors))
                 task.cancel() if step == "cancel" else door.set()
@@ -88,7 +91,8 @@ def test_slots_are_neither_lost_nor_doubled(steps: list[str], capacity: int) -> 
         assert inside == min(capacity, sum(not task.done() for task, _ in doors))
         for _, door in doors:
             door.set()
-        await asyncio.gather(*(task for task, _ in doors))
+        for ended in await asyncio.gather(*everyone, return_exceptions=True):
+            assert ended is None or isinstance(ended, asyncio.CancelledError)
         assert slots._free == capacity
 
     asyncio.run(walk())
