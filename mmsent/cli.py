@@ -327,7 +327,7 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Rounds over the data, in each stage.")] = None,
     seed: Annotated[
-        int | None, typer.Option(help="The same seed trains the same model. [default: 0]")
+        int | None, typer.Option(min=0, help="The same seed trains the same model. [default: 0]")
     ] = None,
     resume: Annotated[bool, typer.Option(help="Go on where a run that was ended stood.")] = True,
 ) -> None:

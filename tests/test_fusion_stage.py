@@ -4,17 +4,25 @@ import re
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra `train`")
 
 from torch import Tensor  # noqa: E402  after the skip
 
+from mmsent.errors import InputError  # noqa: E402  after the skip
 from mmsent.model.fusion import FusionConfig, FusionModel  # noqa: E402  after the skip
-from mmsent.training.data import IGNORED  # noqa: E402  after the skip
-from mmsent.training.fusion_stage import TextReader, freeze, withheld  # noqa: E402  after the skip
+from mmsent.training.data import IGNORED, LabelledPost, class_weights  # noqa: E402  after the skip
+from mmsent.training.fusion_stage import (  # noqa: E402  after the skip
+    FusionJudge,
+    FusionTask,
+    TextReader,
+    freeze,
+    withheld,
+)
 from mmsent.training.modulation import coefficients, modulated, shares_of_success  # noqa: E402
-from mmsent.training.recipe import Recipe  # noqa: E402  after the skip
+from mmsent.training.recipe import FusionRecipe, Recipe  # noqa: E402  after the skip
 
 TINY = FusionConfig.preset("tiny")
 
@@ -35,6 +43,88 @@ def test_frozen_layers_learn_nothing() -> None:
     learning = {name for name, item in model.text_encoder.named_parameters() if item.requires_grad}
     assert learning
     assert all(name.startswith("encoder.layer.1.") for name in learning)
+
+
+def test_an_encoder_that_shares_its_layers_cannot_be_frozen_in_part() -> None:
+    sizes = {"model_type": "albert", "hidden_size": 16, "embedding_size": 8, "intermediate_size": 32}
+    albert = {**sizes, "num_hidden_layers": 3, "num_attention_heads": 2, "max_position_embeddings": 64}
+    model = FusionModel(TINY.model_copy(update={"text_config": albert}))
+    freeze(model.text_encoder, 0)
+    with pytest.raises(InputError, match="frozen_layers = 0"):
+        freeze(model.text_encoder, 1)
+
+
+class OneBatch:
+    """A batch of four posts, one without labels, and two texts beside."""
+
+    def __init__(self, recipe: FusionRecipe) -> None:
+        torch.manual_seed(3)
+        model = FusionModel(TINY.model_copy(update={"dropout": 0.0}))
+        labels = ((0, 0, 0), (1, 2, 1), (2, 0, 2), (IGNORED, IGNORED, IGNORED))
+        posts = [
+            LabelledPost(str(number), "train", "", Path(), label=post, text_label=text, image_label=image)
+            for number, (post, text, image) in enumerate(labels)
+        ]
+        token_ids = [[101, 5 + number, 102] for number in range(6)]
+        self.maps = np.random.default_rng(0).normal(size=(4, model.image_encoder.width, 2, 2))
+        judge = FusionJudge(TextReader(model, token_ids[:4]), posts, self.maps.astype(np.float16))
+        self.task = FusionTask(
+            model,
+            TextReader(model, token_ids),
+            posts,
+            [self.maps.astype(np.float16)],
+            [0, 2],
+            judge=judge,
+            recipe=recipe,
+        )
+
+    def gradients(self, rows: list[int]) -> dict[str, Tensor]:
+        torch.manual_seed(4)
+        self.task.loss(rows).backward()
+        named = self.task.model.named_parameters()
+        return {name: item.grad for name, item in named if item.grad is not None}
+
+
+EVERYTHING = [0, 1, 2, 3, 4, 5]
+
+
+def test_without_pictures_fusion_does_not_see_them() -> None:
+    losses = set()
+    for shift in (0, 1):
+        batch = OneBatch(FusionRecipe(pictures=False))
+        batch.task.views = [(batch.maps + shift).astype(np.float16)]
+        losses.add(float(batch.task.loss(EVERYTHING).detach()))
+    assert len(losses) == 1
+
+
+def test_modulation_leaves_the_text_heads_gradient_as_it_was() -> None:
+    plain, modulated_ = (
+        OneBatch(FusionRecipe(modulation=alpha)).gradients(EVERYTHING) for alpha in (0.0, 0.5)
+    )
+    torch.testing.assert_close(plain["text_head.weight"], modulated_["text_head.weight"])
+    torch.testing.assert_close(plain["fused_head.1.weight"], modulated_["fused_head.1.weight"])
+    assert not torch.allclose(plain["text_projection.0.weight"], modulated_["text_projection.0.weight"])
+
+
+def test_unimodal_losses_teach_fusion_what_each_half_feels() -> None:
+    plain, weighed = (
+        float(OneBatch(FusionRecipe(unimodal_weight=weight)).task.loss(EVERYTHING).detach())
+        for weight in (0, 2)
+    )
+    assert weighed > plain
+
+
+def test_posts_without_labels_teach_nothing() -> None:
+    batch = OneBatch(FusionRecipe())
+    assert float(batch.task.loss([3]).detach()) == 0
+    assert all(not gradient.any() for gradient in batch.gradients([3]).values())
+
+
+def test_rare_labels_weigh_more_when_they_are_to() -> None:
+    labels = [0] * 6 + [1] * 3 + [2] * 3 + [IGNORED] * 5
+    assert class_weights(labels, 0).tolist() == [1, 1, 1]
+    weights = class_weights(labels, 1)
+    assert (weights * torch.tensor([6, 3, 3])).tolist() == pytest.approx([4, 4, 4])
 
 
 def test_one_modality_at_most_is_withheld_from_a_post() -> None:
@@ -79,5 +169,9 @@ def test_the_recipe_in_the_documentation_is_the_default() -> None:
     page = (Path(__file__).parent.parent / "docs" / "training.md").read_text()
     (recipe,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     assert Recipe.model_validate(tomllib.loads(recipe)) == Recipe(model={"preset": "default"})
-    names = {name for stage in ("text", "fusion") for name in type(getattr(Recipe(), stage)).model_fields}
+    names = {
+        name
+        for stage in ("picture", "text", "fusion")
+        for name in type(getattr(Recipe(), stage)).model_fields
+    }
     assert names <= set(re.findall(r"^(\w+) =", recipe, re.MULTILINE))

@@ -319,6 +319,26 @@ def test_a_run_of_other_arguments_is_not_resumed(tmp_path: Path) -> None:
     assert len(fit(LessonTask(), Schedule(epochs=2), tmp_path, resume=False)) == 2
 
 
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
+    class WildTask(LessonTask):
+        def loss(self, batch: list[int]) -> Any:
+            return super().loss(batch) * float("nan")
+
+    with pytest.raises(InputError, match="lower the rate"):
+        fit(WildTask(), Schedule(epochs=1), tmp_path)
+
+
+def test_training_stops_when_nothing_gets_better(tmp_path: Path) -> None:
+    class WorseTask(LessonTask):
+        judged = 0
+
+        def judge(self) -> dict[str, float]:
+            self.judged += 1
+            return {"selection": -float(self.judged)}
+
+    assert len(fit(WorseTask(), Schedule(epochs=9, patience=2), tmp_path)) == 3
+
+
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
     task = LessonTask()
     before = mean_loss(task)

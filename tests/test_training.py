@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,14 @@ from mmsent.errors import InputError  # noqa: E402  after the skip
 from mmsent.model.checkpoint import load_checkpoint  # noqa: E402  after the skip
 from mmsent.model.fusion import FusionConfig, FusionModel, PictureEncoder  # noqa: E402  after the skip
 from mmsent.model.inputs import TextTokenizer  # noqa: E402  after the skip
-from mmsent.training.data import IGNORED, length_buckets, read_jsonl, read_posts, read_texts  # noqa: E402
+from mmsent.training.data import (  # noqa: E402  after the skip
+    IGNORED,
+    length_buckets,
+    read_irony,
+    read_jsonl,
+    read_posts,
+    read_texts,
+)
 from mmsent.training.evaluate import evaluate  # noqa: E402  after the skip
 from mmsent.training.export import (  # noqa: E402  after the skip
     OUT_OF_FOLD_FILE,
@@ -200,6 +208,31 @@ def test_what_is_out_of_fold_was_not_learned_from(trained: Path, data: Path) -> 
     assert not np.allclose(learned, found.logits["text"][row], atol=1e-6)
 
 
+def test_folds_that_are_run_again_say_the_same(trained: Path, data: Path) -> None:
+    """Finished folds are restored and judged as they were, not with dropout on."""
+    before = load_out_of_fold(trained / "out_of_fold.npz")
+    train("folds", Run(RECIPE, RECIPE.config(), data, trained, trained / "resnet.safetensors"))
+    after = load_out_of_fold(trained / "out_of_fold.npz")
+    for head, logits in before.logits.items():
+        assert np.array_equal(after.logits[head], logits)
+
+
+def test_a_stage_does_not_go_on_from_other_weights(trained: Path, data: Path, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    other = tmp_path / "other.safetensors"
+    save_file(PictureEncoder(TINY.image_encoder).state_dict(), other)
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    run = Run(RECIPE, RECIPE.config(), data, folder, other)
+    with pytest.raises(InputError, match="another recipe, seed or picture encoder"):
+        train("folds", run)
+    with pytest.raises(InputError, match="starting weights"):
+        train("fusion", run)
+    assert not (folder / "out_of_fold.npz").exists()  # of a model that is being replaced
+    train("fusion", replace(run, resume=False))
+    assert len(list((folder / "features").glob("dev-0-*.npy"))) == 2
+
+
 def test_a_recipe_is_read_and_its_mistakes_are_named(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     path.write_text('seed = 3\n[model]\npreset = "tiny"\nwidth = 32\n[fusion]\nmodulation = 0.1\n')
@@ -214,8 +247,16 @@ def test_a_recipe_is_read_and_its_mistakes_are_named(tmp_path: Path) -> None:
         path.write_text(content)
         with pytest.raises(InputError, match=message):
             load_recipe(path)
-    with pytest.raises(InputError, match="no preset 'huge'"):
-        Recipe(model={"preset": "huge"}).config()
+    for model, message in (
+        ({"preset": "huge"}, "no preset 'huge'"),
+        ({"widht": 32}, "no 'widht'"),
+        ({"preset": "tiny", "image_encoder": "resnet34"}, "name a text_encoder"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Recipe(model=model).config()
+    path.write_text("text = 3")
+    with pytest.raises(InputError, match="text: "):
+        load_recipe(path, epochs=1)
 
 
 def test_a_finished_run_is_not_run_again(trained: Path, data: Path) -> None:
@@ -367,6 +408,22 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
 def test_missing_data_says_what_to_give(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="folder that holds the data sets"):
         read_texts(tmp_path, "train")
+
+
+def test_an_unknown_irony_is_refused(tmp_path: Path) -> None:
+    assert read_irony(tmp_path, "train") == []
+    (tmp_path / "tweeteval-irony").mkdir()
+    (tmp_path / "tweeteval-irony" / "train.jsonl").write_text('{"text": "x", "label": "ironic"}')
+    with pytest.raises(InputError, match="'ironic' in 'label'"):
+        read_irony(tmp_path, "train")
+
+
+def test_damaged_pictures_are_named_before_the_text_stage(data: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "data"
+    shutil.copytree(data, copy)
+    (copy / "mvsa-single" / "images" / "train-0.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"train-0\.png"):
+        check(["text", "fusion"], Run(RECIPE, RECIPE.config(), copy, tmp_path))
 
 
 def test_an_unknown_label_is_refused(tmp_path: Path) -> None:

@@ -450,10 +450,11 @@ def encoder_folder(name: str) -> Path:
     return _folder(repository, revision or None)
 
 
-def load_weights(module: nn.Module, *paths: Path, remedy: str, strict: bool = True) -> None:
+def load_weights(module: nn.Module, *paths: Path, remedy: str, parts: tuple[str, ...] = ("",)) -> None:
     """Fill a module from safetensors (fp16 or fp32), without `fc`, a ResNet's classifier.
 
-    Not `strict` leaves alone what the files lack. Raises InputError with the remedy.
+    `parts` is how the names begin that the files must hold; all other weights stay. Raises InputError with
+    the remedy.
     """
     weights: dict[str, Tensor] = {}
     for path in paths:
@@ -464,11 +465,11 @@ def load_weights(module: nn.Module, *paths: Path, remedy: str, strict: bool = Tr
         except (OSError, SafetensorError) as error:
             raise InputError(f"cannot read the weights {path} ({_line(error)}): {remedy}") from error
     try:
-        unexpected = module.load_state_dict(_without_classifier(weights), strict=strict).unexpected_keys
+        missing, unexpected = module.load_state_dict(_without_classifier(weights), strict=False)
     except RuntimeError as error:
         raise InputError(f"{paths[0]} holds weights of another model ({_line(error)}): {remedy}") from error
-    if unexpected:
-        raise InputError(f"{paths[0]} holds weights of another model ({unexpected[0]}): {remedy}")
+    if wrong := [name for name in missing if name.startswith(parts)] + unexpected:
+        raise InputError(f"{paths[0]} holds weights of another model ({wrong[0]}): {remedy}")
 
 
 def _text_encoder(config: FusionConfig) -> Any:

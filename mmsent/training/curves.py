@@ -1,19 +1,20 @@
 """How a stage went, as a picture and as JSON: loss by step, figures by epoch."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from mmsent.training.data import read_jsonl
+from mmsent.training.fit import LOG_STEPS
 
 _SIZE = (9.0, 3.6)  # inches
 
 
 def write_curves(stage: str, folder: Path) -> None:
     """Write `<stage>.curves.json` and `<stage>.curves.png` from the log that `fit` left in the folder."""
-    rows = _last_run(read_jsonl(folder / f"{stage}.log.jsonl"))
+    rows = _read_log(folder / f"{stage}.log.jsonl")
     losses = [row for row in rows if "loss" in row]
     epochs = [
         {name: value for name, value in row.items() if name != "time"} for row in rows if "loss" not in row
@@ -23,16 +24,26 @@ def write_curves(stage: str, folder: Path) -> None:
     _draw(stage, losses, epochs).savefig(folder / f"{stage}.curves.png", dpi=120)
 
 
-def _last_run(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each step and epoch as it was last seen: a resumed run repeats what followed its last snapshot."""
-    return [*{(row["epoch"], row.get("step", float("inf"))): row for row in rows}.values()]
+def _read_log(path: Path) -> list[dict[str, Any]]:
+    """Each step and epoch as it was last seen: a resumed run repeats what followed its last snapshot.
+
+    A line that a power cut tore is left out.
+    """
+    rows: dict[Any, dict[str, Any]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        with suppress(ValueError):
+            row = json.loads(line)
+            rows[row["epoch"], row.get("step", float("inf"))] = row
+    return [rows[key] for key in sorted(rows)]
 
 
 def _draw(stage: str, losses: list[dict[str, Any]], epochs: list[dict[str, Any]]) -> Figure:
     figure = Figure(figsize=_SIZE, layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.plot(range(1, len(losses) + 1), [row["loss"] for row in losses], marker="o")
-    left.set(title=f"{stage}: loss while training", xlabel="snapshot", ylabel="loss of a batch in nats")
+    left.plot([row["loss"] for row in losses])
+    left.set(
+        title=f"{stage}: loss while training", xlabel=f"{LOG_STEPS} steps", ylabel="loss of a batch in nats"
+    )
     for name in epochs[0]:
         if name not in {"epoch", "selection"} and not name.endswith("log_loss"):
             right.plot(

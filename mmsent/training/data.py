@@ -11,6 +11,7 @@ import torch
 from mmsent.errors import InputError
 from mmsent.model.inputs import LABELS
 
+IRONY = ("not_irony", "irony")
 IGNORED = -100  # torch's cross_entropy leaves such a row out
 _POSTS = Path("mvsa-single", "posts.jsonl")
 _NAMED = 5  # missing pictures that an error names
@@ -52,9 +53,12 @@ def read_irony(data: Path, split: str) -> list[LabelledText]:
     path = data / "tweeteval-irony" / f"{split}.jsonl"
     if not path.is_file():
         return []
-    return [
-        LabelledText(_field(row, "text", path), int(row.get("label") == "irony")) for row in read_jsonl(path)
-    ]
+    texts = []
+    for row in read_jsonl(path):
+        if row.get("label") not in IRONY:
+            raise InputError(f"{path}: {row.get('label')!r} in 'label' is not one of {', '.join(IRONY)}")
+        texts.append(LabelledText(_field(row, "text", path), IRONY.index(row["label"])))
+    return texts
 
 
 def texts_file(data: Path, split: str) -> Path:
@@ -169,3 +173,10 @@ def _label(row: dict[str, Any], name: str, path: Path) -> int:
             f"{path}: {value!r} in {name!r} (id {row.get('id')}) is not one of {', '.join(LABELS)}"
         )
     return LABELS.index(value)
+
+
+def class_weights(labels: Sequence[int], balance: float) -> torch.Tensor:
+    """Weights (3,) of the labels in a loss: (mean number / own number)^balance, so 1 makes them all alike."""
+    counts = torch.tensor([max(1, sum(label == each for label in labels)) for each in range(len(LABELS))])
+    weights: torch.Tensor = (counts.float().mean() / counts) ** balance
+    return weights

@@ -1,4 +1,4 @@
-"""Where the picture encoder is trained, and in which precision."""
+"""Where training runs, and in which precision."""
 
 import torch
 from torch import nn

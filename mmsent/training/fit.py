@@ -1,6 +1,8 @@
-"""The loop that both training stages share: steps, progress, snapshots, resuming, keeping the best epoch."""
+"""The loop that all stages share: steps, progress, snapshots, resuming, keeping the best epoch."""
 
+import hashlib
 import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +22,8 @@ from rich.progress import (
 from torch import Tensor, nn
 
 from mmsent.errors import InputError
+
+LOG_STEPS = 20
 
 
 class Task(Protocol):
@@ -47,7 +51,8 @@ class Task(Protocol):
 class Schedule:
     """AdamW under a one-cycle rate (Smith and Topin 2018): warm-up over the first tenth, then cosine to 0.
 
-    `recipe` says what else must be the same in a run that goes on.
+    It stops after `patience` epochs without a better one. `recipe` says what else must be the same in a run
+    that goes on.
     """
 
     epochs: int
@@ -56,6 +61,7 @@ class Schedule:
     clip: float = 1.0
     seed: int = 0
     snapshot_steps: int = 200
+    patience: int = 2
     recipe: str = ""
 
 
@@ -64,6 +70,7 @@ class _State:
     epoch: int = 0
     step: int = 0
     best: float = float("-inf")
+    best_epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -71,12 +78,19 @@ def fit(task: Task, schedule: Schedule, output: Path, *, resume: bool = True) ->
     """Train to the end, leave the best epoch's weights in `task.model`; returns each epoch's figures.
 
     Every `snapshot_steps` the whole state goes to `<output>/<name>.state.pt`: a killed run that is started
-    again with the same arguments ends with the same weights.
+    again with the same arguments ends with the same weights. Losses and figures go to `<name>.log.jsonl`.
+
+    Raises:
+        InputError: the state is of a run of another schedule, other starting weights or other data; or the
+            loss is no number any more.
     """
     runner = _Runner(task, schedule, output)
-    if resume:
+    if resume and runner.path.exists():
         runner.restore()
+    else:
+        runner.forget()
     runner.run()
+    task.model.eval()
     return runner.state.history
 
 
@@ -87,7 +101,9 @@ class _Runner:
         self.task, self.schedule, self.output = task, schedule, output
         self.state = _State()
         self.best_weights: dict[str, Tensor] = {}
-        self.steps_per_epoch = len(task.batches(0))
+        first_batches = task.batches(0)
+        self.arguments = f"{schedule} {weights_hash(task.model)} {_hash(repr(first_batches).encode())}"
+        self.steps_per_epoch = len(first_batches)
         groups = task.parameter_groups()
         self.parameters = [parameter for group in groups for parameter in group["params"]]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=schedule.weight_decay)
@@ -102,13 +118,27 @@ class _Runner:
     def path(self) -> Path:
         return self.output / f"{self.task.name}.state.pt"
 
+    @property
+    def log(self) -> Path:
+        return self.output / f"{self.task.name}.log.jsonl"
+
+    @property
+    def ended(self) -> bool:
+        stale = self.state.epoch - self.state.best_epoch > self.schedule.patience
+        return stale or self.state.epoch >= self.schedule.epochs
+
+    def forget(self) -> None:
+        """Nothing of an earlier run is taken for this one's."""
+        self.path.unlink(missing_ok=True)
+        self.log.unlink(missing_ok=True)
+
     def run(self) -> None:
         with _progress() as progress:
             done = self.state.epoch * self.steps_per_epoch + self.state.step
             bar = progress.add_task(
                 self.task.name, total=self.steps_per_epoch * self.schedule.epochs, completed=done
             )
-            while self.state.epoch < self.schedule.epochs:
+            while not self.ended:
                 for loss in self._epoch():
                     progress.update(bar, advance=1, description=f"{self.task.name} loss {loss:.3f}")
                 self._end_epoch(progress.console)
@@ -120,8 +150,9 @@ class _Runner:
         for batch in batches[self.state.step :]:
             loss = self._step(batch)
             self.state.step += 1
-            if self.state.step % self.schedule.snapshot_steps == 0:
+            if self.state.step % LOG_STEPS == 0:
                 self._log({"epoch": self.state.epoch, "step": self.state.step, "loss": round(loss, 4)})
+            if self.state.step % self.schedule.snapshot_steps == 0:
                 self.save()
             yield loss
 
@@ -132,7 +163,12 @@ class _Runner:
         nn.utils.clip_grad_norm_(self.parameters, self.schedule.clip)
         self.optimizer.step()
         self.scheduler.step()
-        return float(loss.detach())
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise InputError(
+                f"the loss of {self.task.name} became {value} in epoch {self.state.epoch + 1}: lower the rate"
+            )
+        return value
 
     def _end_epoch(self, console: Console) -> None:
         self.task.model.eval()
@@ -141,7 +177,7 @@ class _Runner:
         row = {"epoch": self.state.epoch} | {name: round(value, 4) for name, value in figures.items()}
         self.state.history.append(row)
         if figures["selection"] > self.state.best:
-            self.state.best = figures["selection"]
+            self.state.best, self.state.best_epoch = figures["selection"], self.state.epoch
             self.best_weights = {
                 name: tensor.clone() for name, tensor in self.task.model.state_dict().items()
             }
@@ -151,30 +187,30 @@ class _Runner:
         console.print(" · ".join(f"{name} {value}" for name, value in row.items()))
 
     def _log(self, row: dict[str, Any]) -> None:
-        with (self.output / f"{self.task.name}.log.jsonl").open("a") as log:
+        with self.log.open("a") as log:
             log.write(json.dumps({"time": round(time.time()), **row}) + "\n")
 
     def save(self) -> None:
         snapshot = {
-            "arguments": repr(self.schedule),
+            "arguments": self.arguments,
             "state": vars(self.state),
             "model": self.task.model.state_dict(),
             "best_weights": self.best_weights,
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "random": torch.get_rng_state(),
+            "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
         partial = self.path.with_suffix(".partial")
         torch.save(snapshot, partial)
         partial.replace(self.path)
 
     def restore(self) -> None:
-        if not self.path.exists():
-            return
-        snapshot = torch.load(self.path, weights_only=True)
-        if snapshot["arguments"] != repr(self.schedule):
+        snapshot = torch.load(self.path, weights_only=True, map_location="cpu")
+        if snapshot["arguments"] != self.arguments:
             raise InputError(
-                f"{self.path} is of a run with other arguments: give another output folder or --no-resume"
+                f"{self.path} is of a run with other arguments, starting weights or data: "
+                "give another output folder or --no-resume"
             )
         self.state = _State(**snapshot["state"])
         self.best_weights = snapshot["best_weights"]
@@ -182,6 +218,21 @@ class _Runner:
         self.optimizer.load_state_dict(snapshot["optimizer"])
         self.scheduler.load_state_dict(snapshot["scheduler"])
         torch.set_rng_state(snapshot["random"])
+        if torch.cuda.is_available() and snapshot["cuda_random"]:
+            torch.cuda.set_rng_state_all(snapshot["cuda_random"])
+
+
+def weights_hash(module: nn.Module) -> str:
+    """Eight hexadecimal digits that other weights would not have."""
+    parts = (name.encode() + each.cpu().numpy().tobytes() for name, each in module.state_dict().items())
+    return _hash(*parts)
+
+
+def _hash(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()[:8]
 
 
 def _progress() -> Progress:

@@ -1,4 +1,4 @@
-"""Stage 2: text and fusion learn their labels of MVSA-Single over the pictures' fixed maps."""
+"""The fusion stage: text and fusion learn their labels of MVSA-Single over the pictures' fixed maps."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mmsent.errors import InputError
 from mmsent.model.fusion import FusionModel
 from mmsent.model.inputs import conflict, softmax
-from mmsent.training.data import IGNORED, LabelledPost, length_buckets
+from mmsent.training.data import IGNORED, LabelledPost, class_weights, length_buckets
 from mmsent.training.device import autocast, device_of
 from mmsent.training.metrics import accuracy, conflict_auroc, log_loss
 from mmsent.training.modulation import modulated, shares_of_success
@@ -84,7 +85,11 @@ class FusionTask:
             torch.tensor([getattr(post, name) for post in posts], device=device)
             for name in ("label", "image_label")
         )
-        self.text_labels = torch.tensor([post.text_label for post in posts] + [*text_labels], device=device)
+        own = [post.text_label for post in posts]
+        self.text_labels = torch.tensor([*own, *text_labels], device=device)
+        balance = self.recipe.class_balance
+        self.text_weights = class_weights(own, balance).to(device)
+        self.weights = class_weights([post.label for post in posts], balance).to(device)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         model = self.model
@@ -122,7 +127,7 @@ class FusionTask:
             if texts:
                 text_logits = torch.cat([text_logits, model.read_words(*self.reader(texts))[1]])
             image_hidden, _ = model.read_picture(random_views(self.views, posts).to(mask.device))
-            text_loss = self._loss(text_logits, self.text_labels[batch])
+            text_loss = self._loss(text_logits, self.text_labels[batch], self.text_weights)
             return text_loss + self._fused_loss(posts, text_hidden, mask, image_hidden)
 
     def _fused_loss(
@@ -131,19 +136,19 @@ class FusionTask:
         model, recipe = self.model, self.recipe
         there = present_mask(image_hidden)
         if recipe.modulation:
-            with torch.no_grad():
-                alone = self._alone(text_hidden, mask, image_hidden)
+            with torch.no_grad(), torch.autocast(mask.device.type, enabled=False):
+                alone = self._alone(text_hidden.float(), mask, image_hidden.float())
             success = shares_of_success(*alone, self.labels[posts])
             text_hidden, image_hidden = modulated(text_hidden, image_hidden, success, recipe.modulation)
         text_mask, image_mask = withheld(mask, there, recipe.modality_dropout)
         if not recipe.pictures:
             text_mask, image_mask = mask, torch.zeros_like(there)
         fused, _ = model.fuse(text_hidden, text_mask, image_hidden, image_mask)
-        loss = self._loss(fused, self.labels[posts])
+        loss = self._loss(fused, self.labels[posts], self.weights)
         if recipe.unimodal_weight:
             text_alone, image_alone = self._alone(text_hidden, mask, image_hidden)
-            own = self._loss(text_alone, self.text_labels[posts])
-            own = own + self._loss(image_alone, self.image_labels[posts])
+            own = self._loss(text_alone, self.text_labels[posts], self.text_weights)
+            own = own + self._loss(image_alone, self.image_labels[posts], self.weights)
             loss = loss + recipe.unimodal_weight * own
         return loss
 
@@ -156,10 +161,17 @@ class FusionTask:
             fuse(text_hidden, torch.zeros_like(mask), image_hidden, there)[0],
         )
 
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return functional.cross_entropy(
-            logits.float(), labels, ignore_index=IGNORED, label_smoothing=self.recipe.label_smoothing
+    def _loss(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        """Mean over the rows that have a label, 0 without any."""
+        kept = labels != IGNORED
+        summed = functional.cross_entropy(
+            logits[kept].float(),
+            labels[kept],
+            weight=weights,
+            label_smoothing=self.recipe.label_smoothing,
+            reduction="sum",
         )
+        return summed / weights[labels[kept]].sum().clamp(min=1e-9)
 
     def judge(self) -> dict[str, float]:
         return self.figures(self.model)
@@ -201,16 +213,20 @@ class FusionJudge:
 
 
 def freeze(text_encoder: Any, layers: int) -> None:
-    """Let the embeddings of words and this many layers, from below, learn nothing."""
+    """Let this many layers, from below, and all embeddings learn nothing; of 0, those of words alone.
+
+    Raises:
+        InputError: the encoder has no stack of that many layers.
+    """
     text_encoder.get_input_embeddings().requires_grad_(requires_grad=False)
+    if not layers:
+        return
+    text_encoder.embeddings.requires_grad_(requires_grad=False)
     depth = text_encoder.config.num_hidden_layers
-    stack = next(
-        module
-        for module in text_encoder.modules()
-        if isinstance(module, nn.ModuleList) and len(module) == depth
-    )
-    if layers:
-        text_encoder.embeddings.requires_grad_(requires_grad=False)
+    stacks = [each for each in text_encoder.modules() if isinstance(each, nn.ModuleList)]
+    stack = next((stack for stack in stacks if len(stack) == depth), None)
+    if stack is None:
+        raise InputError(f"{type(text_encoder).__name__} shares its layers: set frozen_layers = 0")
     for layer in stack[:layers]:
         layer.requires_grad_(requires_grad=False)
 
@@ -240,6 +256,7 @@ def all_logits(
     model: FusionModel, reader: TextReader, maps: NDArray[np.float16], *, pictures: bool = True
 ) -> dict[str, NDArray[np.float32]]:
     """Logits (N, 3) of the three heads for posts that have both."""
+    model.eval()
     token_ids = reader.token_ids
     order = sorted(range(len(token_ids)), key=lambda row: len(token_ids[row]))
     logits = {name: np.zeros((len(order), 3), np.float32) for name in ("text", "image", "fused")}

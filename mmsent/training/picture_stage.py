@@ -13,6 +13,7 @@ from torchvision.models import get_model_weights
 
 from mmsent.errors import InputError
 from mmsent.model.fusion import FusionConfig, FusionModel, load_weights
+from mmsent.training.curves import write_curves
 from mmsent.training.data import make_folder, post_splits, read_posts
 from mmsent.training.device import best_device
 from mmsent.training.distillation import DistillationTask
@@ -143,12 +144,14 @@ def _pretrain(plan: PicturePlan) -> list[dict[str, Any]]:
         schedule = _schedule(plan, plan.pretraining_epochs, 0.05, run)
         history = fit(task, schedule, plan.output, resume=plan.resume)
     _save(task.encoder.state_dict(), plan.output / PRETRAINED_FILE)
+    write_curves(task.name, plan.output)
     return history
 
 
 def _distil(
     plan: PicturePlan, teacher: Teacher, photos: Sequence[Path], weights: dict[str, Tensor]
 ) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+    torch.manual_seed(plan.seed)  # whether pre-training went before or not
     small = [] if plan.tiny_imagenet is None else photo_files(plan.tiny_imagenet / "train")
     task = DistillationTask(
         plan.config.image_encoder,
@@ -163,7 +166,10 @@ def _distil(
     run = f"{task.size} px, {plan.teacher}, {len(photos)} + {len(small)} photos"
     schedule = _schedule(plan, plan.distillation_epochs, 0.02, run)
     with task.crops:
+        if plan.start != "pretraining":
+            check_photos(small)
         history = fit(task, schedule, plan.output, resume=plan.resume)
+    write_curves(task.name, plan.output)
     return history, dict(task.model.encoder.state_dict())
 
 

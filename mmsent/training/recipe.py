@@ -2,14 +2,22 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mmsent.errors import InputError
 from mmsent.model.fusion import FusionConfig
 from mmsent.training.drawn import DRAWINGS
+from mmsent.training.picture_stage import DISTILLATION_EPOCHS, PRETRAINING_EPOCHS
 from mmsent.training.teacher import TeacherName
+
+_EPOCHS = (
+    ("picture", "pretraining_epochs"),
+    ("picture", "distillation_epochs"),
+    ("text", "epochs"),
+    ("fusion", "epochs"),
+)
 
 
 class _Settings(BaseModel):
@@ -17,21 +25,27 @@ class _Settings(BaseModel):
 
 
 class PictureRecipe(_Settings):
-    """The picture stage: pre-training where it is asked for, then distillation from `teacher`, if any."""
+    """The picture stage: pre-training where it is asked for, then distillation from `teacher`."""
 
-    teacher: TeacherName | None = "efficientnet-lite0"
-    pretraining_epochs: int = Field(default=6, ge=1)
-    distillation_epochs: int = Field(default=24, ge=1)
+    teacher: TeacherName | Literal["none"] = "efficientnet-lite0"
+    pretraining_epochs: int = Field(default=PRETRAINING_EPOCHS, ge=1)
+    distillation_epochs: int = Field(default=DISTILLATION_EPOCHS, ge=1)
     batch_size: int = Field(default=64, ge=1)
 
 
 class TextRecipe(_Settings):
-    """The text stage: AdamW on SemEval-2017 4A, batches of irony between where the data has them."""
+    """The text stage: AdamW on SemEval-2017 4A, irony beside where the data has it.
+
+    `class_balance` is the power of (mean number of texts with a label / number with its own) that weighs the
+    label in the loss. Training stops after `patience` epochs without a better one.
+    """
 
     epochs: int = Field(default=2, ge=1)
+    patience: int = Field(default=2, ge=0)
     batch_size: int = Field(default=64, ge=1)
     rate: float = Field(default=2e-4, gt=0)
     label_smoothing: float = Field(default=0.05, ge=0, lt=1)
+    class_balance: float = Field(default=0.0, ge=0, le=1)
     irony_weight: float = Field(default=0.5, ge=0)
 
 
@@ -46,11 +60,13 @@ class FusionRecipe(_Settings):
     """
 
     epochs: int = Field(default=4, ge=1)
+    patience: int = Field(default=2, ge=0)
     batch_size: int = Field(default=32, ge=1)
     texts_per_batch: int = Field(default=16, ge=0)
     rate: float = Field(default=5e-5, gt=0)
     head_rate: float = Field(default=5e-4, gt=0)
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    class_balance: float = Field(default=0.0, ge=0, le=1)
     frozen_layers: int = Field(default=0, ge=0)
     pictures: bool = True
     modality_dropout: float = Field(default=0.0, ge=0, le=1)
@@ -61,7 +77,7 @@ class FusionRecipe(_Settings):
 class Recipe(_Settings):
     """A whole run. `model` names a preset and what differs from it, as `FusionConfig` calls it."""
 
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     drawings: int = Field(default=DRAWINGS, ge=0)
     model: dict[str, Any] = Field(default_factory=dict)
     picture: PictureRecipe = PictureRecipe()
@@ -73,14 +89,19 @@ class Recipe(_Settings):
 
         With `text_encoder` or `image_encoder` the encoders are those named, else the preset's.
         """
-        changes = dict(self.model)
-        preset = changes.pop("preset", "default")
+        preset = self.model.get("preset", "default")
+        changes = {name: value for name, value in self.model.items() if name != "preset"}
+        if unknown := sorted(changes.keys() - FusionConfig.model_fields.keys()):
+            raise InputError(f"a model has no {unknown[0]!r}: use {', '.join(FusionConfig.model_fields)}")
         base = FusionConfig.preset(preset)
         if not {"text_encoder", "image_encoder"} & changes.keys():
             return FusionConfig.preset(preset, **changes)
-        text = changes.pop("text_encoder", base.text_encoder)
-        image = changes.pop("image_encoder", base.image_encoder)
-        return FusionConfig.of_encoders(text, image, **changes)
+        text, image = (changes.get(name, getattr(base, name)) for name in ("text_encoder", "image_encoder"))
+        if text is None:
+            raise InputError(f"preset {preset!r} has a random text encoder: name a text_encoder too")
+        kept = base.model_dump(exclude={"text_encoder", "text_config", "image_encoder", "image_weights"})
+        others = {name: changes[name] for name in changes.keys() - {"text_encoder", "image_encoder"}}
+        return FusionConfig.of_encoders(text, image, **{**kept, **others})
 
 
 def load_recipe(path: Path | None, *, epochs: int | None = None, **overrides: int) -> Recipe:
@@ -91,8 +112,9 @@ def load_recipe(path: Path | None, *, epochs: int | None = None, **overrides: in
     """
     try:
         fields = {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))
-        for stage in ("text", "fusion") if epochs else ():
-            fields[stage] = {**fields.get(stage, {}), "epochs": epochs}
+        for stage, name in _EPOCHS if epochs else ():
+            if isinstance(given := fields.setdefault(stage, {}), dict):
+                given[name] = epochs
         return Recipe.model_validate(fields | overrides)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"cannot read the recipe {path} ({error}): give a TOML file") from error

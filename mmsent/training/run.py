@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from mmsent.model.fusion import FusionConfig, FusionModel, load_weights
 from mmsent.model.inputs import TextTokenizer
-from mmsent.training.curves import write_curves
 from mmsent.training.data import LabelledPost, LabelledText, read_posts, read_texts
 from mmsent.training.device import best_device
 from mmsent.training.drawn import drawn_posts
 from mmsent.training.features import VIEWS, picture_maps
-from mmsent.training.fit import Schedule, Task, fit
+from mmsent.training.fit import Schedule, Task, fit, weights_hash
 from mmsent.training.fusion_stage import FusionJudge, FusionTask, TextReader
 from mmsent.training.picture_head import LabelledMaps, PictureLessons
 from mmsent.training.picture_stage import IMAGE_FILE
@@ -26,6 +25,7 @@ from mmsent.training.recipe import FusionRecipe, Recipe, TextRecipe
 from mmsent.training.text_stage import tokenizer_file
 
 TEXT_FILE = "text.safetensors"
+TEXT_PARTS = ("text_encoder.", "text_head.")
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,13 @@ class Run:
     resume: bool = True
 
     def fit(self, task: Task, recipe: TextRecipe | FusionRecipe, output: Path) -> list[dict[str, Any]]:
-        schedule = Schedule(recipe.epochs, seed=self.recipe.seed, recipe=recipe.model_dump_json())
-        history = fit(task, schedule, output, resume=self.resume)
-        write_curves(task.name, output)
-        return history
+        schedule = Schedule(
+            recipe.epochs,
+            seed=self.recipe.seed,
+            patience=recipe.patience,
+            recipe=recipe.model_dump_json(),
+        )
+        return fit(task, schedule, output, resume=self.resume)
 
     @property
     def image_start(self) -> Path | None:
@@ -72,9 +75,11 @@ class Run:
         return self.tokenizer.encode([each.text for each in posts])
 
     def new_model(self) -> FusionModel:
-        """The text stage's encoder and head, the picture encoder to start from, and a random fusion."""
+        """The text stage's encoder and head, the picture encoder to start from, and the seed's fusion."""
+        torch.manual_seed(self.recipe.seed)
         model = FusionModel(self.config)
-        load_weights(model, self.output / TEXT_FILE, remedy="train the text stage first", strict=False)
+        remedy = "train the text stage first, by the same recipe"
+        load_weights(model, self.output / TEXT_FILE, remedy=remedy, parts=TEXT_PARTS)
         model.load_image_encoder(self.image_start)
         return model.to(best_device())
 
@@ -84,7 +89,7 @@ class PictureMaps:
 
     def __init__(self, run: Run, model: FusionModel) -> None:
         self._run, self._encoder, posts = run, model.image_encoder, run.posts
-        self._encoder_hash = weights_hash(model.image_encoder)
+        self.encoder_hash = weights_hash(model.image_encoder)
         self.views = [self._maps(posts["train"], "train", view) for view in range(VIEWS)]
         opposite = self._maps(posts["conflict"], "conflict", 0)
         self.judged = np.concatenate([self._maps(posts["dev"], "dev", 0), opposite])
@@ -118,16 +123,11 @@ class PictureMaps:
         return [LabelledMaps(view[rows], labels) for view in views]
 
     def _maps(self, posts: Sequence[LabelledPost], split: str, view: int) -> NDArray[np.float16]:
-        path = self._run.output / "features" / f"{split}-{view}-{self._encoder_hash}.npy"
-        return picture_maps(self._encoder, posts, self._run.config.image_size, view, path)
-
-
-def weights_hash(module: nn.Module) -> str:
-    """Eight hexadecimal digits that other weights would not have."""
-    digest = hashlib.sha256()
-    for name, tensor in module.state_dict().items():
-        digest.update(name.encode() + tensor.cpu().numpy().tobytes())
-    return digest.hexdigest()[:8]
+        size = self._run.config.image_size
+        seen = "".join(f"{post.post_id} {post.image.stat().st_size} " for post in posts)
+        key = hashlib.sha256(f"{self.encoder_hash} {size} {seen}".encode()).hexdigest()[:8]
+        path = self._run.output / "features" / f"{split}-{view}-{key}.npy"
+        return picture_maps(self._encoder, posts, size, view, path)
 
 
 def fit_fusion(

@@ -1,4 +1,4 @@
-"""Stage 1: the text encoder learns what texts feel, from SemEval-2017 Task 4A."""
+"""The text stage: the text encoder learns what texts feel, from SemEval-2017 Task 4A."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from torch.nn import functional
 from mmsent.model.checkpoint import TOKENIZER_FILE
 from mmsent.model.fusion import MINILM, FusionConfig, FusionModel, encoder_folder
 from mmsent.model.inputs import TextTokenizer, pad_tokens
-from mmsent.training.data import LabelledText, length_buckets
+from mmsent.training.data import LabelledText, class_weights, length_buckets
 from mmsent.training.device import autocast, device_of
 from mmsent.training.recipe import TextRecipe
 
@@ -26,8 +26,9 @@ def tokenizer_file(config: FusionConfig) -> Path:
 class TextTask:
     """Cross-entropy of the text head; chosen by macro recall, the measure of SemEval-2017 Task 4A.
 
-    A second head, for training only, tells irony in batches of its own: what is meant is often not what
-    the words say (multi-task learning, Caruana 1997). Indices from the number of `train` on are irony's.
+    A second head, for training only, tells irony of a few texts beside each batch: what is meant is often
+    not what the words say (multi-task learning, Caruana 1997). Indices from the number of `train` on are
+    irony's.
     """
 
     name = "text"
@@ -50,6 +51,8 @@ class TextTask:
         self.texts = len(train)
         self.token_ids = tokenizer.encode([item.text for item in [*train, *irony]])
         self.labels = torch.tensor([item.label for item in [*train, *irony]], device=device_of(model))
+        classes = class_weights([item.label for item in train], self.recipe.class_balance)
+        self.weights = classes.to(device_of(model))
         self.dev_ids = tokenizer.encode([item.text for item in [*dev, *irony_dev]])
         self.dev_labels = np.array([item.label for item in dev])
         self.irony_dev_labels = np.array([item.label for item in irony_dev])
@@ -62,22 +65,26 @@ class TextTask:
 
     def batches(self, epoch: int) -> list[list[int]]:
         seed = 1_000 * self.seed + epoch
-        lengths, size = [len(ids) for ids in self.token_ids], self.recipe.batch_size
-        batches = length_buckets(lengths[: self.texts], size, seed)
-        for irony in length_buckets(lengths[self.texts :], size, seed):
-            place = int(np.random.default_rng([seed, *irony]).integers(len(batches) + 1))
-            batches.insert(place, [index + self.texts for index in irony])
-        return batches
+        lengths = [len(ids) for ids in self.token_ids]
+        batches = length_buckets(lengths[: self.texts], self.recipe.batch_size, seed)
+        order = torch.randperm(len(lengths) - self.texts, generator=torch.Generator().manual_seed(seed))
+        beside = (order + self.texts).tensor_split(len(batches))
+        return [batch + irony.tolist() for batch, irony in zip(batches, beside, strict=True)]
 
     def loss(self, batch: list[int]) -> Tensor:
-        ironic = batch[0] >= self.texts
-        input_ids, mask = token_tensors([self.token_ids[index] for index in batch], device_of(self.fusion))
+        texts = [index for index in batch if index < self.texts]
+        loss = self._loss(texts, self.fusion.text_head, self.weights)
+        if irony := batch[len(texts) :]:
+            loss = loss + self.recipe.irony_weight * self._loss(irony, self.model["irony_head"])
+        return loss
+
+    def _loss(self, rows: list[int], head: nn.Module, weights: Tensor | None = None) -> Tensor:
+        input_ids, mask = token_tensors([self.token_ids[row] for row in rows], device_of(self.fusion))
         with autocast(input_ids.device):
-            pooled = self.fusion.pool_words(self.fusion.words(input_ids, mask), mask)
-            logits = (self.model["irony_head"] if ironic else self.fusion.text_head)(pooled)
-        smoothing = self.recipe.label_smoothing
-        loss = functional.cross_entropy(logits.float(), self.labels[batch], label_smoothing=smoothing)
-        return loss * self.recipe.irony_weight if ironic else loss
+            logits = head(self.fusion.pool_words(self.fusion.words(input_ids, mask), mask))
+        return functional.cross_entropy(
+            logits.float(), self.labels[rows], weight=weights, label_smoothing=self.recipe.label_smoothing
+        )
 
     def judge(self) -> dict[str, float]:
         pooled = pooled_words(self.fusion, self.dev_ids)

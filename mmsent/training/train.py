@@ -14,18 +14,21 @@ from mmsent.engine.base import HEADS, Head
 from mmsent.errors import InputError
 from mmsent.model.checkpoint import CONFIG_FILE
 from mmsent.model.fusion import FusionModel
+from mmsent.training.curves import write_curves
 from mmsent.training.data import make_folder, read_irony, read_texts
 from mmsent.training.device import best_device
-from mmsent.training.fusion_stage import TextReader, all_logits
+from mmsent.training.fusion_stage import TextReader, all_logits, freeze
 from mmsent.training.out_of_fold import FITTED_SPLITS, OutOfFoldLogits, group_folds
+from mmsent.training.photos import check_photos
 from mmsent.training.picture_stage import PicturePlan, train_pictures
+from mmsent.training.recipe import Recipe
 from mmsent.training.repeats import post_groups
-from mmsent.training.run import TEXT_FILE, PictureMaps, Run, fit_fusion
+from mmsent.training.run import TEXT_FILE, TEXT_PARTS, PictureMaps, Run, fit_fusion
 from mmsent.training.text_stage import TextTask
 
 Stage = Literal["picture", "text", "fusion", "folds"]
 OUT_OF_FOLD_FILE = "out_of_fold.npz"
-_TEXT_PARTS = ("text_encoder.", "text_head.")
+_SHARED = ("model", "fusion", "drawings", "seed")  # of a recipe, that folds have from the fusion stage
 
 
 def train(stage: Stage, run: Run) -> dict[str, Any]:
@@ -55,12 +58,16 @@ def train(stage: Stage, run: Run) -> dict[str, Any]:
 
 def check(stages: Sequence[Stage], run: Run) -> None:
     """Raise what `train` would raise of data and weights, before hours are spent."""
+    if stages == ["picture"]:
+        return
+    _ = run.texts, run.tokenizer
     if "text" in stages:
-        _ = run.texts, read_texts(run.data, "dev"), run.tokenizer
+        read_texts(run.data, "dev")
     if {"fusion", "folds"} & set(stages):
-        _ = run.posts
-        if "picture" not in stages:
-            FusionModel(run.config).load_image_encoder(run.image_start)
+        check_photos([post.image for posts in run.posts.values() for post in posts])
+        model = FusionModel(run.config)
+        freeze(model.text_encoder, run.recipe.fusion.frozen_layers)
+        model.load_image_encoder(run.image_start)
 
 
 def load_trained(folder: Path) -> FusionModel:
@@ -77,7 +84,7 @@ def _train_pictures(run: Run) -> dict[str, Any]:
             run.config,
             run.output,
             start=run.image_weights or ("pretraining" if run.tiny_imagenet else "torchvision"),
-            teacher=recipe.teacher,
+            teacher=None if recipe.teacher == "none" else recipe.teacher,
             data=run.data,
             photos=run.photos,
             tiny_imagenet=run.tiny_imagenet,
@@ -109,20 +116,23 @@ def _train_text(run: Run) -> dict[str, Any]:
         seed=run.recipe.seed,
     )
     history = run.fit(task, recipe, run.output)
-    state = {name: each for name, each in model.state_dict().items() if name.startswith(_TEXT_PARTS)}
+    state = {name: each for name, each in model.state_dict().items() if name.startswith(TEXT_PARTS)}
     save_file({name: each.contiguous() for name, each in state.items()}, run.output / TEXT_FILE)
-    figures = {"stage": "text", "irony_texts": len(irony), "text": history}
-    return _record(run, "text.json", figures)
+    write_curves(task.name, run.output)
+    return _record(run, "text.json", {"stage": "text", "irony_texts": len(irony), "text": history})
 
 
 def _train_fusion(run: Run) -> dict[str, Any]:
+    (run.output / OUT_OF_FOLD_FILE).unlink(missing_ok=True)  # of another model from now on
     model = run.new_model()
     maps = PictureMaps(run, model)
     everything = np.arange(len(run.posts["train"]))
     pictures = maps.lessons(everything).teach(model)
     history = fit_fusion(run, model, maps, everything, run.output)
     model.to("cpu").save_pretrained(run.output)
-    return _record(run, "training.json", {"stage": "fusion", "picture": pictures, "fusion": history})
+    write_curves("fusion", run.output)
+    figures = {"stage": "fusion", "picture_encoder": maps.encoder_hash}
+    return _record(run, "training.json", {**figures, "picture": pictures, "fusion": history})
 
 
 def _train_folds(run: Run) -> dict[str, Any]:
@@ -130,16 +140,17 @@ def _train_folds(run: Run) -> dict[str, Any]:
     fitted = [post for split in FITTED_SPLITS for post in run.posts[split]]
     split = np.array([post.split for post in fitted])
     fold = group_folds(post_groups(fitted), split, run.recipe.seed)
-    model = run.new_model()
-    maps = PictureMaps(run, model)
-    decay = _chosen_decay(run)
+    maps = PictureMaps(run, run.new_model())
+    decay = _chosen_decay(run, maps.encoder_hash)
     logits: dict[Head, NDArray[np.float32]] = {head: np.zeros((len(fitted), 3), np.float32) for head in HEADS}
     histories = []
     for number in np.unique(fold):
         out, taught = np.flatnonzero(fold == number), np.flatnonzero((fold != number) & (split == "train"))
         model = run.new_model()
         maps.lessons(taught).teach(model, decays=[decay])
-        histories.append(fit_fusion(run, model, maps, taught, run.output / f"fold-{number}"))
+        folder = run.output / f"fold-{number}"
+        histories.append(fit_fusion(run, model, maps, taught, folder))
+        write_curves("fusion", folder)
         reader = TextReader(model, run.ids([fitted[row] for row in out]))
         found = all_logits(model, reader, maps.fitted[out])
         for head in HEADS:
@@ -158,15 +169,27 @@ def _train_folds(run: Run) -> dict[str, Any]:
     return _record(run, "folds.json", {"stage": "folds", "folds": histories})
 
 
-def _chosen_decay(run: Run) -> float:
-    """What the fusion stage found best for the picture head; raises InputError without that stage."""
+def _chosen_decay(run: Run, encoder_hash: str) -> float:
+    """What the fusion stage found best for the picture head.
+
+    Raises:
+        InputError: there was no such stage, or one of another recipe or picture encoder.
+    """
+    path = run.output / "training.json"
     try:
-        history = json.loads((run.output / "training.json").read_bytes())["picture"]
-        return float(max(history, key=lambda row: row["selection"])["decay"])
+        figures = json.loads(path.read_bytes())
+        then = Recipe.model_validate(figures["recipe"])
+        decay = float(max(figures["picture"], key=lambda row: row["selection"])["decay"])
+        encoder_then = figures["picture_encoder"]
     except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"cannot read {path}: run `mmsent train --stage fusion` first") from error
+    same = all(getattr(then, name) == getattr(run.recipe, name) for name in _SHARED)
+    if not same or encoder_then != encoder_hash:
         raise InputError(
-            f"{run.output} lacks training.json: run `mmsent train --stage fusion` first"
-        ) from error
+            f"the fusion stage in {run.output} was run with another recipe, seed or picture encoder: "
+            "give folds the same, or run it again"
+        )
+    return decay
 
 
 def _record(run: Run, name: str, figures: dict[str, Any]) -> dict[str, Any]:
