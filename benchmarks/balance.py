@@ -6,12 +6,13 @@
 the picture encoder as it is, so that a model trains in seconds. Each way learns in five folds that keep
 repeated texts and pictures together, with several seeds; a post's probabilities, from models that have not
 seen it, are averaged over the seeds. Differences are paired: the same resampled groups of posts (bootstrap).
-Each way appends one row to `balance.jsonl` beside this file; the table on stdout is of this run.
+Each way appends one row to `balance.jsonl` beside this file; the table on stdout is of this run. What a way's
+models said is kept under `RUN/balance`: a run that was ended goes on after the last way and seed.
 """
 
 import argparse
+import hashlib
 import json
-import platform
 import sys
 import tempfile
 from dataclasses import replace
@@ -22,9 +23,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.engine import processor
 from mmsent.model.inputs import softmax
 from mmsent.training.bootstrap import estimate, resample
 from mmsent.training.data import IGNORED
+from mmsent.training.fit import weights_hash
 from mmsent.training.fusion_stage import TextReader, all_logits
 from mmsent.training.metrics import confusions, log_loss, rates
 from mmsent.training.out_of_fold import group_folds
@@ -53,16 +56,21 @@ def main() -> None:
     groups = post_groups(posts)
     weights = resample(groups)
     kept = keep_words(run, run.new_model())
-    found = {
-        name: _out_of_fold(run, FusionRecipe(**FIXED, **WAYS[name]), groups, kept, given.seeds)
-        for name in WAYS
+    start = {
+        "text_encoder": weights_hash(kept.model.text_encoder),
+        "picture_encoder": weights_hash(kept.model.image_encoder),
+        "seeds": given.seeds,
+        "processor": processor(),
     }
-    measures = {
-        name: rates(confusions(labels, opinions.argmax(axis=1), weights)) for name, opinions in found.items()
-    }
-    rows = [_row(name, found[name], labels, measures, given.seeds) for name in WAYS]
-    with ROWS.open("a") as file:
-        file.writelines(json.dumps(row) + "\n" for row in rows)
+    measures: dict[str, dict[str, Any]] = {}
+    rows = []
+    for name, way in WAYS.items():
+        recipe = FusionRecipe(**FIXED, **way)
+        opinions = _out_of_fold(run, recipe, groups, kept, given.seeds)
+        measures[name] = rates(confusions(labels, opinions.argmax(axis=1), weights))
+        rows.append(_row(name, opinions, labels, measures) | start | {"recipe": recipe.model_dump()})
+        with ROWS.open("a") as file:
+            file.write(json.dumps(rows[-1]) + "\n")
     sys.stdout.write(table(rows))
 
 
@@ -75,12 +83,17 @@ def table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         cells = [f"{row[name]['value']:.1%}" for name in ("accuracy", "weighted_f1")]
         cells.append(f"{row['log_loss']:.3f}")
-        cells += [
-            f"{100 * gain['value']:+.1f} ({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
-            for gain in (row["gain_over_text_alone"], row["gain_over_fusion"])
-        ]
+        cells += [_gain(row["gain_over"].get(way)) for way in (CONTROL, PLAIN)]
         lines.append("| " + " | ".join([row["way"], *cells]) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _gain(gain: dict[str, float] | None) -> str:
+    """In points of accuracy."""
+    if gain is None:
+        return "–"
+    value, low, high = (100 * gain[name] for name in ("value", "low", "high"))
+    return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 def _out_of_fold(
@@ -92,6 +105,11 @@ def _out_of_fold(
     opinions = np.zeros((len(posts), 3))
     for seed in range(seeds):
         own = replace(run, recipe=Recipe(seed=seed, fusion=recipe))
+        said = np.zeros_like(opinions)
+        file = _file_of(own, kept)
+        if file.exists():
+            opinions += np.load(file) / seeds
+            continue
         for number in np.unique(fold):
             out = np.flatnonzero(fold == number)
             model = own.new_model()
@@ -100,8 +118,17 @@ def _out_of_fold(
                 fit_fusion(own, model, maps, np.flatnonzero(fold != number), Path(folder), kept=kept)
             reader = kept.part(out.tolist())
             logits = all_logits(model, reader, maps.views[0][out], pictures=recipe.pictures)
-            opinions[out] += softmax(logits["fused"]) / seeds
+            said[out] = softmax(logits["fused"])
+        np.save(file, said)
+        opinions += said / seeds
     return opinions
+
+
+def _file_of(run: Run, kept: TextReader) -> Path:
+    folder = run.output / "balance"
+    folder.mkdir(exist_ok=True)
+    made_of = f"{run.recipe.model_dump_json()} {weights_hash(kept.model)} {len(run.posts['train'])}"
+    return folder / f"{hashlib.sha256(made_of.encode()).hexdigest()[:12]}.npy"
 
 
 def _row(
@@ -109,20 +136,17 @@ def _row(
     opinions: NDArray[np.float64],
     labels: NDArray[np.int64],
     measures: dict[str, dict[str, Any]],
-    seeds: int,
 ) -> dict[str, Any]:
     own = measures[name]
+    others = [way for way in (CONTROL, PLAIN) if way in measures and way != name]
     return {
         "day": f"{datetime.now(UTC):%Y-%m-%d}",
-        "machine": platform.machine(),
         "way": name,
         "posts": int((labels != IGNORED).sum()),
-        "seeds": seeds,
         "accuracy": estimate(own["accuracy"]),
         "weighted_f1": estimate(own["weighted_f1"]),
         "log_loss": log_loss(labels, opinions),
-        "gain_over_text_alone": estimate(own["accuracy"] - measures[CONTROL]["accuracy"]),
-        "gain_over_fusion": estimate(own["accuracy"] - measures[PLAIN]["accuracy"]),
+        "gain_over": {way: estimate(own["accuracy"] - measures[way]["accuracy"]) for way in others},
     }
 
 
