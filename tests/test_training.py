@@ -292,7 +292,16 @@ def test_export_is_a_checkpoint(checkpoint: Path, figures: dict[str, Any]) -> No
     fused = figures["heads"]["fused"]["own"]["accuracy"]
     assert fused["low"] <= fused["value"] <= fused["high"]
     assert percent(fused) in summary(figures)
-    assert percent(fused) in (checkpoint / "README.md").read_text()
+    card = (checkpoint / "README.md").read_text()
+    assert percent(fused) in card
+    for told in (
+        "resnet10 over 64 px",
+        "4 picture regions",
+        "1 layers of 16",
+        "random weights",
+        "beside irony",
+    ):
+        assert told in card
     assert figures["semeval"]["posts"] == 9
     assert figures["without_repeats"]["posts"] == SPLITS["dev"]
     sample = figures["sample"]

@@ -387,7 +387,7 @@ class FusionModel(nn.Module, ModelHubMixin):
             library_name="mmsent",
             pipeline_tag="text-classification",
             base_model=started_from.partition("@")[0] if started_from else None,
-            datasets=["semeval2017-task4a", "mvsa-single"],
+            datasets=["semeval2017-task4a", "tweeteval-irony", "mvsa-single"],
             tags=["sentiment-analysis", "multimodal", "social-media", "onnx", "openvino", "model_hub_mixin"],
         )
         return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}")

@@ -1,21 +1,42 @@
 """The model card that travels with a checkpoint; its figures are those of `metrics.json`."""
 
+import json
 from collections.abc import Mapping
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from mmsent.model.conflict import ConflictCalibration
+from mmsent.model.fusion import PRESETS, FusionConfig
 from mmsent.training.report import body, table
 from mmsent.training.summary import HEAD_NAMES, ece, percent, plain, signed
 
+IRONY = " beside irony (TweetEval, Barbieri et al. 2020; SemEval-2018 Task 3A, Van Hee et al. 2018),"
 
-def model_card(figures: dict[str, Any], plots: Mapping[str, str]) -> str:
-    """The card in Markdown, from the figures of `export`; `plots` are files beside it and what they show."""
+
+def model_card(figures: dict[str, Any], plots: Mapping[str, str], config: FusionConfig, trained: Path) -> str:
+    """The card in Markdown, from the figures of `export` and the records that training left in `trained`.
+
+    `plots` are files beside the card and what they show.
+    """
     template = resources.files("mmsent.training").joinpath("card.md").read_text(encoding="utf-8")
     conflict, left_out = figures["conflict"], figures["out_of_fold"]
     calibration = ConflictCalibration(**conflict["calibration"]["shipped"])
     moved = max(row["mean_difference"] for row in figures["parity"].values())
+    text, training = (_record(trained / name) for name in ("text.json", "training.json"))
+    sizes, side = config.text_config, config.image_size
     return template.format(
+        text_encoder=_text_start(config),
+        text_sizes=f"{sizes.get('num_hidden_layers', 12)} layers of {sizes.get('hidden_size', 768)}",
+        image_encoder=config.image_encoder,
+        image_size=side,
+        regions=(side // 32) ** 2,
+        width=config.width,
+        max_length=config.max_length,
+        irony=IRONY if text.get("irony_texts") else "",
+        picture_start=_picture_start(config, training),
+        train_posts=f"{training['posts']:,}",
+        drawings=f"{training['drawings']:,}",
         megabytes=", ".join(f"{part} {size} MB" for part, size in figures["megabytes"].items()),
         temperatures=", ".join(f"{HEAD_NAMES[head]} {t:.3f}" for head, t in figures["temperatures"].items()),
         prior=f"{calibration.prior:.1%}",
@@ -27,6 +48,28 @@ def model_card(figures: dict[str, Any], plots: Mapping[str, str]) -> str:
         moved=f"{moved:.3f}",
         results=body(figures, level=3),
         plots="\n".join(f"![{title}]({name})" for name, title in plots.items()),
+    )
+
+
+def _record(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_bytes())
+    return found
+
+
+def _text_start(config: FusionConfig) -> str:
+    if config.text_encoder is None:
+        return "random weights"
+    ours = config.text_encoder in {preset.get("text_encoder") for preset in PRESETS.values()}
+    return config.text_encoder + (" (Apache-2.0)" if ours else "")
+
+
+def _picture_start(config: FusionConfig, training: dict[str, Any]) -> str:
+    if training["picture_start"] == config.image_weights:
+        return f"{config.image_encoder} with torchvision's {config.image_weights} (ImageNet; research use)"
+    return (
+        f"{config.image_encoder} pre-trained on Tiny ImageNet (research use), distilled from "
+        "EfficientNet-Lite0 (Apache-2.0) on MVSA-Single pictures, 1,000 ImageNet sample photos and Tiny "
+        f"ImageNet, without sentiment labels (`{training['picture_start']}`)"
     )
 
 

@@ -91,7 +91,7 @@ def export(
         temperatures=fitted.temperatures,
     )
     figures = _judge(model, partial, data, posts["dev"]) | {"out_of_fold": on_other_folds}
-    _describe(model, partial, figures)
+    _describe(model, partial, figures, trained)
     shutil.rmtree(output, ignore_errors=True)
     partial.rename(output)
     return figures
@@ -120,11 +120,12 @@ def _judge(model: FusionModel, folder: Path, data: Path, dev: Sequence[LabelledP
     }
 
 
-def _describe(model: FusionModel, folder: Path, figures: dict[str, Any]) -> None:
+def _describe(model: FusionModel, folder: Path, figures: dict[str, Any], trained: Path) -> None:
     """The model card, its plots beside it, and `metrics.json`."""
     (folder / "metrics.json").write_text(as_json_text(figures) + "\n")
     plots = draw_all(figures, folder)
-    model.generate_model_card(text=model_card(figures, plots)).save(folder / "README.md")
+    card = model_card(figures, plots, model.config, trained)
+    model.generate_model_card(text=card).save(folder / "README.md")
 
 
 def _megabytes(path: Path) -> float:

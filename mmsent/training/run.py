@@ -110,13 +110,17 @@ class PictureMaps:
         )
         return PictureLessons([*lessons, *self._drawn("train")], {"photos": dev} | self._drawn_judges())
 
+    @cached_property
+    def drawn(self) -> list[LabelledPost]:
+        recipe = self._run.recipe
+        return drawn_posts(self._run.output / "drawn", count=recipe.drawings, seed=recipe.seed)
+
     def _drawn_judges(self) -> dict[str, LabelledMaps]:
         judged = self._drawn("dev")
         return {"drawings": judged[0]} if judged and len(judged[0].labels) else {}
 
     def _drawn(self, split: str) -> list[LabelledMaps]:
-        recipe = self._run.recipe
-        drawn = drawn_posts(self._run.output / "drawn", count=recipe.drawings, seed=recipe.seed)
+        drawn = self.drawn
         rows = [row for row, post in enumerate(drawn) if post.split == split]
         labels = [drawn[row].image_label for row in rows]
         views = [self._maps(drawn, "drawn", view) for view in range(VIEWS)] if drawn else []

@@ -131,7 +131,14 @@ def _train_fusion(run: Run) -> dict[str, Any]:
     history = fit_fusion(run, model, maps, everything, run.output)
     model.to("cpu").save_pretrained(run.output)
     write_curves("fusion", run.output)
-    figures = {"stage": "fusion", "picture_encoder": maps.encoder_hash}
+    start = run.image_start
+    figures = {
+        "stage": "fusion",
+        "picture_encoder": maps.encoder_hash,
+        "picture_start": start.name if start else run.config.image_weights,
+        "posts": len(everything),
+        "drawings": sum(post.split == "train" for post in maps.drawn),
+    }
     return _record(run, "training.json", {**figures, "picture": pictures, "fusion": history})
 
 
