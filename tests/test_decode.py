@@ -472,7 +472,7 @@ async def test_new_processes_wait_for_the_end_of_broken_ones(
 
         def run(*args: Any) -> Any:
             begun_and_ended.append(name)
-            time.sleep(0.3)
+            time.sleep(0.3)  # so that the other, were it not to wait, would begin meanwhile
             result = function(*args)
             begun_and_ended.append(name)
             return result

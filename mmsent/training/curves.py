@@ -44,16 +44,10 @@ def _draw(stage: str, losses: list[dict[str, Any]], epochs: list[dict[str, Any]]
     left.set(
         title=f"{stage}: loss while training", xlabel=f"{LOG_STEPS} steps", ylabel="loss of a batch in nats"
     )
+    numbers = [row["epoch"] + 1 for row in epochs]
     for name in epochs[0]:
         if name not in {"epoch", "selection"} and not name.endswith("log_loss"):
-            right.plot(
-                [row["epoch"] + 1 for row in epochs], [row[name] for row in epochs], marker="o", label=name
-            )
-    right.set(
-        title="on the development set",
-        xlabel="epoch",
-        ylabel="share",
-        xticks=[row["epoch"] + 1 for row in epochs],
-    )
+            right.plot(numbers, [row[name] for row in epochs], marker="o", label=name)
+    right.set(title="on the development set", xlabel="epoch", ylabel="share", xticks=numbers)
     right.legend(fontsize="small")
     return figure

@@ -6,8 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from mmsent.engine.base import Head
 from mmsent.errors import InputError
 from mmsent.model.inputs import LABELS
 
@@ -84,6 +87,12 @@ def read_posts(data: Path, split: str, *, text_only_for_missing: bool = False) -
         raise InputError(_say_missing(missing, len(posts), split))
     lost = set(missing)
     return [replace(post, has_picture=False) if post.image in lost else post for post in posts]
+
+
+def head_labels(posts: Sequence[LabelledPost]) -> dict[Head, NDArray[np.int64]]:
+    """Each head's own labels (N,) of the posts."""
+    names: dict[Head, str] = {"text": "text_label", "image": "image_label", "fused": "label"}
+    return {head: np.array([getattr(post, name) for post in posts]) for head, name in names.items()}
 
 
 def post_splits(data: Path) -> set[str]:

@@ -11,7 +11,7 @@ from mmsent.engine.base import HEADS, Head, Prediction
 from mmsent.model.inputs import NEGATIVE, NEUTRAL, POSITIVE, has_text
 from mmsent.training.bootstrap import RESAMPLES, Values, Weights, estimate, ratio, resample
 from mmsent.training.calibration import reliability
-from mmsent.training.data import IGNORED, LabelledPost
+from mmsent.training.data import IGNORED, LabelledPost, head_labels
 from mmsent.training.metrics import Flags, Floats, confusions, log_loss, rates
 from mmsent.training.repeats import first_of_each, post_groups, text_groups
 
@@ -52,8 +52,7 @@ def judged(
     groups: Labels,
 ) -> Judged:
     """Gather what the figures are made of; a head counts where the post has what it reads."""
-    names: dict[Head, str] = {"text": "text_label", "image": "image_label", "fused": "label"}
-    labels = {head: np.array([getattr(post, name) for post in posts]) for head, name in names.items()}
+    labels = head_labels(posts)
     has_words = np.array([has_text(post.text) for post in posts])
     has_picture = np.array([post.has_picture for post in posts])
     labels["text"][~has_words] = IGNORED

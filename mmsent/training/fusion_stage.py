@@ -12,7 +12,7 @@ from torch.nn import functional
 from mmsent.errors import InputError
 from mmsent.model.fusion import FusionModel
 from mmsent.model.inputs import conflict, softmax
-from mmsent.training.data import IGNORED, LabelledPost, class_weights, length_buckets
+from mmsent.training.data import IGNORED, LabelledPost, class_weights, head_labels, length_buckets
 from mmsent.training.device import autocast, device_of
 from mmsent.training.metrics import accuracy, conflict_auroc, log_loss
 from mmsent.training.modulation import modulated, shares_of_success
@@ -193,16 +193,12 @@ class FusionJudge:
         pictures: bool = True,
     ) -> None:
         self.reader, self.maps, self.count, self.pictures = reader, maps, len(dev), pictures
-        self.labels = {
-            "text": np.array([post.text_label for post in dev]),
-            "image": np.array([post.image_label for post in dev]),
-            "fused": np.array([post.label for post in dev]),
-        }
+        self.labels = head_labels(dev)
 
     def figures(self, model: FusionModel) -> dict[str, float]:
         logits = all_logits(model, self.reader, self.maps, pictures=self.pictures)
         dev = {name: values[: self.count] for name, values in logits.items()}
-        losses = {name: log_loss(labels, softmax(dev[name])) for name, labels in self.labels.items()}
+        losses = {head: log_loss(labels, softmax(dev[head])) for head, labels in self.labels.items()}
         score = conflict(softmax(logits["text"]), softmax(logits["image"]))
         return {
             "selection": -losses["fused"] - losses["text"],

@@ -15,7 +15,7 @@ from mmsent.errors import InputError
 from mmsent.model.checkpoint import CONFIG_FILE
 from mmsent.model.fusion import FusionModel
 from mmsent.training.curves import write_curves
-from mmsent.training.data import make_folder, read_irony, read_texts
+from mmsent.training.data import head_labels, make_folder, read_irony, read_texts
 from mmsent.training.device import best_device
 from mmsent.training.fusion_stage import TextReader, all_logits, freeze
 from mmsent.training.out_of_fold import FITTED_SPLITS, OutOfFoldLogits, group_folds
@@ -148,6 +148,7 @@ def _train_folds(run: Run) -> dict[str, Any]:
     split = np.array([post.split for post in fitted])
     fold = group_folds(post_groups(fitted), split, run.recipe.seed)
     maps = PictureMaps(run, run.new_model())
+    fitted_maps = maps.fitted
     decay = _chosen_decay(run, maps.encoder_hash)
     logits: dict[Head, NDArray[np.float32]] = {head: np.zeros((len(fitted), 3), np.float32) for head in HEADS}
     histories = []
@@ -159,7 +160,7 @@ def _train_folds(run: Run) -> dict[str, Any]:
         histories.append(fit_fusion(run, model, maps, taught, folder))
         write_curves("fusion", folder)
         reader = TextReader(model, run.ids([fitted[row] for row in out]))
-        found = all_logits(model, reader, maps.fitted[out])
+        found = all_logits(model, reader, fitted_maps[out])
         for head in HEADS:
             logits[head][out] = found[head]
     OutOfFoldLogits(
@@ -167,11 +168,7 @@ def _train_folds(run: Run) -> dict[str, Any]:
         split=split,
         fold=fold,
         logits=logits,
-        labels={
-            "text": np.array([post.text_label for post in fitted]),
-            "image": np.array([post.image_label for post in fitted]),
-            "fused": np.array([post.label for post in fitted]),
-        },
+        labels=head_labels(fitted),
     ).save(run.output / OUT_OF_FOLD_FILE)
     return _record(run, "folds.json", {"stage": "folds", "folds": histories})
 
