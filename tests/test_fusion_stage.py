@@ -13,7 +13,7 @@ from torch import Tensor  # noqa: E402  after the skip
 
 from mmsent.errors import InputError  # noqa: E402  after the skip
 from mmsent.model.fusion import FusionConfig, FusionModel  # noqa: E402  after the skip
-from mmsent.training.data import IGNORED, LabelledPost, class_weights  # noqa: E402  after the skip
+from mmsent.training.data import IGNORED, LabelledPost, LabelledText, class_weights  # noqa: E402  after the skip
 from mmsent.training.fusion_stage import (  # noqa: E402  after the skip
     FusionJudge,
     FusionTask,
@@ -55,9 +55,9 @@ def test_an_encoder_that_shares_its_layers_cannot_be_frozen_in_part() -> None:
 
 
 class OneBatch:
-    """A batch of four posts, one without labels, and two texts beside."""
+    """A batch of four posts, one without labels, and three texts beside."""
 
-    def __init__(self, recipe: FusionRecipe) -> None:
+    def __init__(self, recipe: FusionRecipe, text_balance: float = 0.0) -> None:
         torch.manual_seed(3)
         model = FusionModel(TINY.model_copy(update={"dropout": 0.0}))
         labels = ((0, 0, 0), (1, 2, 1), (2, 0, 2), (IGNORED, IGNORED, IGNORED))
@@ -65,7 +65,7 @@ class OneBatch:
             LabelledPost(str(number), "train", "", Path(), label=post, text_label=text, image_label=image)
             for number, (post, text, image) in enumerate(labels)
         ]
-        token_ids = [[101, 5 + number, 102] for number in range(6)]
+        token_ids = [[101, 5 + number, 102] for number in range(7)]
         self.maps = np.random.default_rng(0).normal(size=(4, model.image_encoder.width, 2, 2))
         judge = FusionJudge(TextReader(model, token_ids[:4]), posts, self.maps.astype(np.float16))
         self.task = FusionTask(
@@ -73,9 +73,10 @@ class OneBatch:
             TextReader(model, token_ids),
             posts,
             [self.maps.astype(np.float16)],
-            [0, 2],
+            [LabelledText("", label) for label in (0, 0, 2)],
             judge=judge,
             recipe=recipe,
+            text_balance=text_balance,
         )
 
     def gradients(self, rows: list[int]) -> dict[str, Tensor]:
@@ -85,7 +86,7 @@ class OneBatch:
         return {name: item.grad for name, item in named if item.grad is not None}
 
 
-EVERYTHING = [0, 1, 2, 3, 4, 5]
+EVERYTHING = [0, 1, 2, 3, 4, 5, 6]
 
 
 def test_without_pictures_fusion_does_not_see_them() -> None:
@@ -125,6 +126,15 @@ def test_rare_labels_weigh_more_when_they_are_to() -> None:
     assert class_weights(labels, 0).tolist() == [1, 1, 1]
     weights = class_weights(labels, 1)
     assert (weights * torch.tensor([6, 3, 3])).tolist() == pytest.approx([4, 4, 4])
+
+
+def test_texts_beside_the_posts_weigh_as_in_the_text_stage() -> None:
+    batch = OneBatch(FusionRecipe(label_smoothing=0), text_balance=1)
+    model = batch.task.model
+    with torch.inference_mode():
+        opinions = [model.read_words(*batch.task.reader([row]))[1].log_softmax(1)[0] for row in (4, 5, 6)]
+    weighed = -(opinions[0][0] / 2 + opinions[1][0] / 2 + opinions[2][2]) / 2
+    assert float(batch.task.loss([3, 4, 5, 6]).detach()) == pytest.approx(float(weighed), rel=1e-4)
 
 
 def test_one_modality_at_most_is_withheld_from_a_post() -> None:

@@ -189,3 +189,9 @@ def class_weights(labels: Sequence[int], balance: float) -> torch.Tensor:
     counts = torch.tensor([max(1, sum(label == each for label in labels)) for each in range(len(LABELS))])
     weights: torch.Tensor = (counts.float().mean() / counts) ** balance
     return weights
+
+
+def row_weights(labels: Sequence[int], balance: float) -> torch.Tensor:
+    """`class_weights` of each row (N,); rows without a label weigh nothing."""
+    weights = class_weights(labels, balance)
+    return torch.tensor([float(weights[label]) if label != IGNORED else 0.0 for label in labels])

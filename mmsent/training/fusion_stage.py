@@ -12,7 +12,14 @@ from torch.nn import functional
 from mmsent.errors import InputError
 from mmsent.model.fusion import FusionModel
 from mmsent.model.inputs import conflict, softmax
-from mmsent.training.data import IGNORED, LabelledPost, class_weights, head_labels, length_buckets
+from mmsent.training.data import (
+    IGNORED,
+    LabelledPost,
+    LabelledText,
+    head_labels,
+    length_buckets,
+    row_weights,
+)
 from mmsent.training.device import autocast, device_of
 from mmsent.training.metrics import accuracy, conflict_auroc, log_loss
 from mmsent.training.modulation import modulated, shares_of_success
@@ -60,8 +67,8 @@ class FusionTask:
     """Trains the text encoder, its head and the fusion; the pictures' maps are fixed.
 
     Every batch carries `texts_per_batch` SemEval texts beside the posts, so that the text head keeps what
-    it learned there. Indices below the number of posts are posts, the others SemEval texts: so `reader`
-    numbers them.
+    it learned there; their labels weigh by `text_balance`, as in the text stage. Indices below the number of
+    posts are posts, the others SemEval texts: so `reader` numbers them.
     """
 
     name = "fusion"
@@ -72,24 +79,27 @@ class FusionTask:
         reader: TextReader,
         posts: Sequence[LabelledPost],
         views: Sequence[NDArray[np.float16]],
-        text_labels: Sequence[int],
+        texts: Sequence[LabelledText],
         *,
         judge: "FusionJudge",
         recipe: FusionRecipe | None = None,
+        text_balance: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.model, self.reader, self.posts, self.views = model, reader, posts, views
         self.figures, self.recipe, self.seed = judge.figures, recipe or FusionRecipe(), seed
-        device = device_of(model)
-        self.labels, self.image_labels = (
-            torch.tensor([getattr(post, name) for post in posts], device=device)
-            for name in ("label", "image_label")
+        device, balance = device_of(model), self.recipe.class_balance
+        labels, text_labels, image_labels = (
+            [getattr(post, name) for post in posts] for name in ("label", "text_label", "image_label")
         )
-        own = [post.text_label for post in posts]
-        self.text_labels = torch.tensor([*own, *text_labels], device=device)
-        balance = self.recipe.class_balance
-        self.text_weights = class_weights(own, balance).to(device)
-        self.weights = class_weights([post.label for post in posts], balance).to(device)
+        others = [text.label for text in texts]
+        self.labels = torch.tensor(labels, device=device)
+        self.image_labels = torch.tensor(image_labels, device=device)
+        self.text_labels = torch.tensor([*text_labels, *others], device=device)
+        self.weights = row_weights(labels, balance).to(device)
+        self.image_weights = row_weights(image_labels, balance).to(device)
+        text_weights = torch.cat([row_weights(text_labels, balance), row_weights(others, text_balance)])
+        self.text_weights = text_weights.to(device)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         model = self.model
@@ -127,7 +137,7 @@ class FusionTask:
             if texts:
                 text_logits = torch.cat([text_logits, model.read_words(*self.reader(texts))[1]])
             image_hidden, _ = model.read_picture(random_views(self.views, posts).to(mask.device))
-            text_loss = self._loss(text_logits, self.text_labels[batch], self.text_weights)
+            text_loss = self._loss(text_logits, self.text_labels[batch], self.text_weights[batch])
             return text_loss + self._fused_loss(posts, text_hidden, mask, image_hidden)
 
     def _fused_loss(
@@ -144,11 +154,11 @@ class FusionTask:
         if not recipe.pictures:
             text_mask, image_mask = mask, torch.zeros_like(there)
         fused, _ = model.fuse(text_hidden, text_mask, image_hidden, image_mask)
-        loss = self._loss(fused, self.labels[posts], self.weights)
+        loss = self._loss(fused, self.labels[posts], self.weights[posts])
         if recipe.unimodal_weight:
             text_alone, image_alone = self._alone(text_hidden, mask, image_hidden)
-            own = self._loss(text_alone, self.text_labels[posts], self.text_weights)
-            own = own + self._loss(image_alone, self.image_labels[posts], self.weights)
+            own = self._loss(text_alone, self.text_labels[posts], self.text_weights[posts])
+            own = own + self._loss(image_alone, self.image_labels[posts], self.image_weights[posts])
             loss = loss + recipe.unimodal_weight * own
         return loss
 
@@ -162,16 +172,15 @@ class FusionTask:
         )
 
     def _loss(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-        """Mean over the rows that have a label, 0 without any."""
-        kept = labels != IGNORED
-        summed = functional.cross_entropy(
-            logits[kept].float(),
-            labels[kept],
-            weight=weights,
+        """Mean over the rows by their weights, 0 where nothing has a label."""
+        losses = functional.cross_entropy(
+            logits.float(),
+            labels,
+            ignore_index=IGNORED,
             label_smoothing=self.recipe.label_smoothing,
-            reduction="sum",
+            reduction="none",
         )
-        return summed / weights[labels[kept]].sum().clamp(min=1e-9)
+        return (losses * weights).sum() / weights.sum().clamp(min=1e-9)
 
     def judge(self) -> dict[str, float]:
         return self.figures(self.model)

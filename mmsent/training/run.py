@@ -160,9 +160,10 @@ def fit_fusion(
         reader,
         [posts[row] for row in rows],
         [view[rows] for view in maps.views],
-        [text.label for text in texts],
+        texts,
         judge=FusionJudge(judged, dev, maps.judged, pictures=recipe.pictures),
         recipe=recipe,
+        text_balance=run.recipe.text.class_balance,
         seed=run.recipe.seed,
     )
     return run.fit(task, recipe, output)

@@ -58,9 +58,8 @@ class TextTask:
         self.irony_dev_labels = np.array([item.label for item in irony_dev])
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        self.fusion.text_encoder.get_input_embeddings().requires_grad_(requires_grad=False)
         modules = [self.fusion.text_encoder, self.fusion.text_head, self.model["irony_head"]]
-        parameters = [item for module in modules for item in module.parameters() if item.requires_grad]
+        parameters = [item for module in modules for item in module.parameters()]
         return [{"params": parameters, "lr": self.recipe.rate}]
 
     def batches(self, epoch: int) -> list[list[int]]:
