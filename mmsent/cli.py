@@ -10,6 +10,7 @@ import typer
 import mmsent
 from mmsent.commands.console import configure_logging, give, say
 from mmsent.errors import MmsentError
+from mmsent.training import Stage
 
 if TYPE_CHECKING:
     from mmsent.settings import Settings
@@ -302,7 +303,7 @@ def train(
     data: Data,
     output: Annotated[Path, typer.Option(help="Folder for weights and figures.")] = Path("runs/model"),
     stage: Annotated[
-        Literal["picture", "text", "fusion", "folds"] | None,
+        Stage | None,
         typer.Option(
             help="One stage alone, after those before it in the same folder: picture makes the picture "
             "encoder, folds judges posts by models that did not learn from them. [default: all but picture]"
@@ -356,10 +357,14 @@ def train(
 @app.command()
 def export(
     trained: Annotated[Path, typer.Argument(help="Folder that `mmsent train` wrote.")],
+    *,
     data: Data,
     output: Annotated[Path, typer.Option(help="Folder for the checkpoint.")],
     name: Annotated[str, typer.Option(help="The checkpoint's name.")] = "default",
     version: Annotated[int, typer.Option(min=1, help="The checkpoint's version.")] = 1,
+    appendix: Annotated[
+        Path | None, typer.Option(help="Markdown for the model card, such as what else was tried.")
+    ] = None,
 ) -> None:
     """Make a checkpoint of three ONNX parts from trained weights; pip install 'mmsent[train]'.
 
@@ -370,7 +375,7 @@ def export(
     """
     from mmsent.commands.model import export
 
-    export(trained, data, output, name=name, version=version)
+    export(trained, data, output, name=name, version=version, appendix=appendix)
 
 
 @app.command()

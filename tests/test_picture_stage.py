@@ -18,8 +18,10 @@ from mmsent.errors import InputError, SetupError  # noqa: E402  after the skip
 from mmsent.model.fusion import FusionConfig, FusionModel, PictureEncoder  # noqa: E402  after the skip
 from mmsent.training.distillation import DistillationTask  # noqa: E402  after the skip
 from mmsent.training.photos import Crops, check_photos, photo_files, random_crop  # noqa: E402
-from mmsent.training.picture_stage import IMAGE_FILE, PicturePlan, train_pictures  # noqa: E402
+from mmsent.training.picture_stage import train_pictures  # noqa: E402  after the skip
 from mmsent.training.pretraining import PretrainingTask, read_tiny_imagenet  # noqa: E402
+from mmsent.training.recipe import PictureRecipe, Recipe  # noqa: E402  after the skip
+from mmsent.training.run import IMAGE_FILE, Run  # noqa: E402  after the skip
 from mmsent.training.teacher import Teacher  # noqa: E402  after the skip
 
 TINY = FusionConfig.preset("tiny")
@@ -85,9 +87,12 @@ def seed() -> None:
     torch.manual_seed(0)
 
 
-def plan(output: Path, **changes: Any) -> PicturePlan:
-    fields: dict[str, Any] = {"pretraining_epochs": 2, "distillation_epochs": 2, "batch_size": 8}
-    return PicturePlan(TINY, output, **{**fields, **changes})
+def run_of(output: Path, *, epochs: int = 2, teacher: str = "efficientnet-lite0", **changes: Any) -> Run:
+    """Over photos alone: there is no data."""
+    recipe = PictureRecipe.model_validate(
+        {"pretraining_epochs": 2, "distillation_epochs": epochs, "batch_size": 8, "teacher": teacher}
+    )
+    return Run(Recipe(picture=recipe), TINY, output / "data", output, **changes)
 
 
 def loss_before_and_after(task: Any, steps: int) -> tuple[float, float]:
@@ -145,7 +150,7 @@ def whole(
 ) -> Path:
     """What a run leaves that nothing disturbed."""
     output = tmp_path_factory.mktemp("whole")
-    train_pictures(plan(output, tiny_imagenet=tiny_imagenet, photos=(photos,)))
+    train_pictures(run_of(output, tiny_imagenet=tiny_imagenet, photos=(photos,)))
     return output
 
 
@@ -163,7 +168,7 @@ def test_the_stage_leaves_an_encoder_that_the_model_takes(whole: Path) -> None:
 def test_a_killed_run_ends_with_the_same_weights(
     whole: Path, tiny_imagenet: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    same = plan(tmp_path, tiny_imagenet=tiny_imagenet, photos=(photos,))
+    same = run_of(tmp_path, tiny_imagenet=tiny_imagenet, photos=(photos,))
     for task, steps in ((PretrainingTask, 1), (DistillationTask, 5)):
         with monkeypatch.context() as patch:
             kill_after(steps, task, patch)
@@ -186,10 +191,10 @@ def kill_after(steps: int, task: type, patch: pytest.MonkeyPatch) -> None:
 
 def test_other_arguments_do_not_go_on_with_an_old_run(photos: Path, tmp_path: Path) -> None:
     start = tmp_path / "start.safetensors"
-    train_pictures(plan(tmp_path, photos=(photos,), start=saved_encoder(start), distillation_epochs=1))
+    train_pictures(run_of(tmp_path, photos=(photos,), image_weights=saved_encoder(start), epochs=1))
     with pytest.raises(InputError, match="other arguments"):
         train_pictures(
-            plan(tmp_path, photos=(photos,), start=start, distillation_epochs=1, teacher="efficientnet-lite2")
+            run_of(tmp_path, photos=(photos,), image_weights=start, epochs=1, teacher="efficientnet-lite2")
         )
 
 
@@ -202,7 +207,7 @@ def saved_encoder(file: Path) -> Path:
 
 def test_without_a_teacher_the_start_is_kept(tmp_path: Path) -> None:
     start = saved_encoder(tmp_path / "start.safetensors")
-    train_pictures(plan(tmp_path / "out", start=start, teacher=None))
+    train_pictures(run_of(tmp_path / "out", image_weights=start, teacher="none"))
     encoder = FusionModel(TINY)
     encoder.load_image_encoder(tmp_path / "out" / IMAGE_FILE)
     kept = FusionModel(TINY)
@@ -231,7 +236,7 @@ def test_damaged_photos_are_named(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"^2 photos cannot be read: .*torn\.jpg.*words\.png.*repair or remove"
     ):
-        train_pictures(plan(tmp_path / "out", photos=(photos, tmp_path)))
+        train_pictures(run_of(tmp_path / "out", photos=(photos, tmp_path)))
     with pytest.raises(InputError, match=r"gone\.jpg"):
         check_photos([photos / "gone.jpg"])
 
@@ -240,14 +245,13 @@ def test_damaged_photos_are_named(photos: Path, tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({}, "distillation needs photos"),
-        ({"teacher": None}, "needs Tiny ImageNet's folder"),
-        ({"teacher": None, "tiny_imagenet": Path("nowhere")}, "nowhere is no Tiny ImageNet"),
-        ({"teacher": None, "start": "torchvision"}, "no weights of resnet10"),
+        ({"teacher": "none", "tiny_imagenet": Path("nowhere")}, "nowhere is no Tiny ImageNet"),
+        ({"teacher": "none"}, "no weights of resnet10"),
     ],
 )
 def test_what_is_missing_is_said(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
-        train_pictures(plan(tmp_path, **changes))
+        train_pictures(run_of(tmp_path, **changes))
 
 
 def test_unknown_classes_are_said(tiny_imagenet: Path, tmp_path: Path) -> None:

@@ -4,13 +4,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 from mmsent.commands.console import give, say
 from mmsent.commands.packages import missing_packages
 from mmsent.errors import SetupError
+from mmsent.training import Stage
 
-Stage = Literal["picture", "text", "fusion", "folds"]
 USUAL: tuple[Stage, ...] = ("text", "fusion", "folds")
 
 
@@ -54,11 +53,14 @@ def train(
     say(f"trained; weights and figures are in {output}")
 
 
-def export(trained: Path, data: Path, output: Path, *, name: str, version: int) -> None:
+def export(
+    trained: Path, data: Path, output: Path, *, name: str, version: int, appendix: Path | None
+) -> None:
     """Write a checkpoint of ONNX parts from trained weights; its figures on stdout."""
     with _extra():
         from mmsent.training.export import export as export_parts  # noqa: PLC0415  # torch
-    give(json.dumps(export_parts(trained, data, output, name=name, version=version), indent=2))
+    figures = export_parts(trained, data, output, name=name, version=version, appendix=appendix)
+    give(json.dumps(figures, indent=2))
     say(f"a checkpoint is in {output}; use it with MMSENT_CHECKPOINT={output}")
 
 

@@ -1,1 +1,5 @@
 """Training, evaluation and export of the model; needs the extra `train`."""
+
+from typing import Literal
+
+Stage = Literal["picture", "text", "fusion", "folds"]

@@ -6,24 +6,45 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from mmsent.errors import InputError
 from mmsent.model.conflict import ConflictCalibration
 from mmsent.model.fusion import PRESETS, FusionConfig
 from mmsent.training.report import body, table
+from mmsent.training.run import IMAGE_FILE
 from mmsent.training.summary import HEAD_NAMES, ece, percent, plain, signed
 
 IRONY = " beside irony (TweetEval, Barbieri et al. 2020; SemEval-2018 Task 3A, Van Hee et al. 2018),"
 
 
-def model_card(figures: dict[str, Any], plots: Mapping[str, str], config: FusionConfig, trained: Path) -> str:
-    """The card in Markdown, from the figures of `export` and the records that training left in `trained`.
+def training_records(trained: Path) -> dict[str, dict[str, Any]]:
+    """What the stages noted in `trained`, by stage; `picture` empty where its encoder is not the model's.
 
-    `plots` are files beside the card and what they show.
+    Raises:
+        InputError: the text or the fusion stage left no record that can be read.
+    """
+    records = {
+        stage: _record(trained / name) for stage, name in (("text", "text.json"), ("fusion", "training.json"))
+    }
+    own = records["fusion"].get("picture_start") == IMAGE_FILE
+    return records | {"picture": _record(trained / "picture.json") if own else {}}
+
+
+def model_card(
+    figures: dict[str, Any],
+    plots: Mapping[str, str],
+    config: FusionConfig,
+    records: Mapping[str, dict[str, Any]],
+    appendix: str = "",
+) -> str:
+    """The card in Markdown, from the figures of `export` and `training_records`.
+
+    `plots` are files beside the card and what they show; `appendix` is Markdown, sections of level 2.
     """
     template = resources.files("mmsent.training").joinpath("card.md").read_text(encoding="utf-8")
     conflict, left_out = figures["conflict"], figures["out_of_fold"]
     calibration = ConflictCalibration(**conflict["calibration"]["shipped"])
     moved = max(row["mean_difference"] for row in figures["parity"].values())
-    text, training = (_record(trained / name) for name in ("text.json", "training.json"))
+    training = records["fusion"]
     sizes, side = config.text_config, config.image_size
     return template.format(
         text_encoder=_text_start(config),
@@ -33,8 +54,8 @@ def model_card(figures: dict[str, Any], plots: Mapping[str, str], config: Fusion
         regions=(side // 32) ** 2,
         width=config.width,
         max_length=config.max_length,
-        irony=IRONY if text.get("irony_texts") else "",
-        picture_start=_picture_start(config, training),
+        irony=IRONY if records["text"].get("irony_texts") else "",
+        picture_start=_picture_start(config, training["picture_start"], records["picture"]),
         train_posts=f"{training['posts']:,}",
         drawings=f"{training['drawings']:,}",
         megabytes=", ".join(f"{part} {size} MB" for part, size in figures["megabytes"].items()),
@@ -48,11 +69,15 @@ def model_card(figures: dict[str, Any], plots: Mapping[str, str], config: Fusion
         moved=f"{moved:.3f}",
         results=body(figures, level=3),
         plots="\n".join(f"![{title}]({name})" for name, title in plots.items()),
+        appendix=f"{appendix.strip()}\n\n" if appendix else "",
     )
 
 
 def _record(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_bytes())
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read what training noted in {path} ({error}): train again") from error
     return found
 
 
@@ -63,13 +88,20 @@ def _text_start(config: FusionConfig) -> str:
     return config.text_encoder + (" (Apache-2.0)" if ours else "")
 
 
-def _picture_start(config: FusionConfig, training: dict[str, Any]) -> str:
-    if training["picture_start"] == config.image_weights:
-        return f"{config.image_encoder} with torchvision's {config.image_weights} (ImageNet; research use)"
+def _picture_start(config: FusionConfig, start: str, record: Mapping[str, Any]) -> str:
+    if start == config.image_weights:
+        return f"{config.image_encoder} with torchvision's {start} (ImageNet; research use)"
+    if not record:
+        return f"{config.image_encoder} of the file `{start}`"
+    begun = {
+        "pretraining": "pre-trained on Tiny ImageNet (research use)",
+        "torchvision": "with torchvision's weights (ImageNet; research use)",
+    }.get(record["start"], f"of the file `{record['start']}`")
+    if "teacher" not in record:
+        return f"{config.image_encoder} {begun}"
     return (
-        f"{config.image_encoder} pre-trained on Tiny ImageNet (research use), distilled from "
-        "EfficientNet-Lite0 (Apache-2.0) on MVSA-Single pictures, 1,000 ImageNet sample photos and Tiny "
-        f"ImageNet, without sentiment labels (`{training['picture_start']}`)"
+        f"{config.image_encoder} {begun}, distilled from {record['teacher']} (Apache-2.0) over "
+        f"{record['photos']:,} photos without sentiment labels ({', '.join(record['sources'])})"
     )
 
 

@@ -95,6 +95,11 @@ def head_labels(posts: Sequence[LabelledPost]) -> dict[Head, NDArray[np.int64]]:
     return {head: np.array([getattr(post, name) for post in posts]) for head, name in names.items()}
 
 
+def has_posts(data: Path) -> bool:
+    """Whether the folder holds MVSA-Single."""
+    return (data / _POSTS).exists()
+
+
 def post_splits(data: Path) -> set[str]:
     """The splits that `read_posts` can read."""
     return {str(row.get("split")) for row in read_jsonl(data / _POSTS)}

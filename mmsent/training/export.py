@@ -32,7 +32,7 @@ from mmsent.model.checkpoint import (
 from mmsent.model.conflict import ConflictCalibration
 from mmsent.model.fusion import WEIGHTS, FusionModel
 from mmsent.model.inputs import TextTokenizer, has_text, pad_tokens, pixel_values, softmax
-from mmsent.training.card import model_card
+from mmsent.training.card import model_card, training_records
 from mmsent.training.data import LabelledPost, read_posts
 from mmsent.training.drawn import drawn_posts
 from mmsent.training.evaluate import evaluate, predict
@@ -52,7 +52,13 @@ PARITY_POSTS = 64
 
 
 def export(
-    trained: Path, data: Path, output: Path, *, name: str = "default", version: int = 1
+    trained: Path,
+    data: Path,
+    output: Path,
+    *,
+    name: str = "default",
+    version: int = 1,
+    appendix: Path | None = None,
 ) -> dict[str, Any]:
     """Write the checkpoint `name@version` to the folder `output`; returns its figures.
 
@@ -60,17 +66,19 @@ def export(
     the fusion part stays float32. Torch's weights lie beside them in fp16: one `config.json` serves both
     readers. Temperatures, conflict calibration and threshold are fitted on the out-of-fold
     logits in `trained`, never on `dev`. The figures are those of `evaluate`, and what only an export knows.
-    The folder appears only when it is complete.
+    `appendix` is a file of Markdown that goes into the model card. The folder appears only when it is
+    complete.
 
     Raises:
-        InputError: no trained model, no out-of-fold logits or none of use, no data, or `output` holds
-            something else than a checkpoint.
+        InputError: no trained model, no out-of-fold logits or none of use, no data, no appendix, or `output`
+            holds something else than a checkpoint.
     """
     if output.exists() and (
         not output.is_dir() or (any(output.iterdir()) and not (output / CONFIG_FILE).exists())
     ):
         raise InputError(f"{output} exists and is no checkpoint: give another folder")
-    model = load_trained(trained)
+    model, records = load_trained(trained), training_records(trained)
+    more = "" if appendix is None else _text_of(appendix)
     posts = {split: read_posts(data, split) for split in ("train", "dev", "conflict")}
     fitted, on_other_folds = _fit(trained / OUT_OF_FOLD_FILE, [*posts["train"], *posts["conflict"]])
     partial = output.with_name(output.name + ".partial")
@@ -91,7 +99,9 @@ def export(
         temperatures=fitted.temperatures,
     )
     figures = _judge(model, partial, data, posts["dev"]) | {"out_of_fold": on_other_folds}
-    _describe(model, partial, figures, trained)
+    (partial / "metrics.json").write_text(as_json_text(figures) + "\n")
+    card = model_card(figures, draw_all(figures, partial), model.config, records, more)
+    model.generate_model_card(text=card).save(partial / "README.md")
     shutil.rmtree(output, ignore_errors=True)
     partial.rename(output)
     return figures
@@ -120,12 +130,11 @@ def _judge(model: FusionModel, folder: Path, data: Path, dev: Sequence[LabelledP
     }
 
 
-def _describe(model: FusionModel, folder: Path, figures: dict[str, Any], trained: Path) -> None:
-    """The model card, its plots beside it, and `metrics.json`."""
-    (folder / "metrics.json").write_text(as_json_text(figures) + "\n")
-    plots = draw_all(figures, folder)
-    card = model_card(figures, plots, model.config, trained)
-    model.generate_model_card(text=card).save(folder / "README.md")
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {file} ({error}): give a file of Markdown") from error
 
 
 def _megabytes(path: Path) -> float:

@@ -1,62 +1,44 @@
-"""The picture head: a logistic regression over the pooled maps of the picture encoder."""
+"""The picture head learns from photos and drawings what the frozen picture encoder's maps feel like.
 
-from collections.abc import Mapping, Sequence
+Its hidden layer keeps the two apart: what a linear head learns of drawings costs it a point of accuracy on
+photos. It is small and learns against strong dropout and weight decay, for there are a few thousand photos.
+"""
+
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from mmsent.model.fusion import FusionModel, pool_regions
+from mmsent.model.fusion import pool_regions
 from mmsent.model.inputs import softmax
 from mmsent.training.data import IGNORED
 from mmsent.training.metrics import accuracy, log_loss
 
-DECAYS = (0.01, 0.03, 0.1, 0.3)
+EPOCHS = 6
+BATCH_SIZE = 256
+RATE = 2e-3  # greatest learning rate of AdamW's one cycle
+WEIGHT_DECAY = 3.0
+DROPOUT = 0.6  # of what the head reads, and of its hidden layer
+LABEL_SMOOTHING = 0.05
+DRAWING_WEIGHT = 0.5  # of a drawing in the loss, beside a photo's 1
 _ROWS = 256
 
 
 @dataclass(frozen=True)
-class LabelledMaps:
-    """The encoder's maps (N, C, h, w) of pictures, and their labels; IGNORED ones teach nothing."""
+class PictureLesson:
+    """What the head reads of pictures (N, 2·C), their labels (N,), and what each weighs in the loss."""
 
-    maps: NDArray[np.float16]
-    labels: Sequence[int]
+    features: Tensor
+    labels: NDArray[np.int64]
+    weight: float = 1.0
 
-
-class PictureLessons:
-    """What a picture head learns from, and the sets it is chosen by, pooled once.
-
-    Every view of a picture counts as a picture of its own, each set of `dev` as much as another.
-    """
-
-    def __init__(self, lessons: Sequence[LabelledMaps], dev: Mapping[str, LabelledMaps]) -> None:
-        truth = torch.tensor([label for each in lessons for label in each.labels])
-        self._features = torch.cat([pooled(each.maps) for each in lessons])[truth != IGNORED]
-        self._truth = truth[truth != IGNORED]
-        self._judged = {name: (pooled(each.maps), np.array(each.labels)) for name, each in dev.items()}
-
-    def teach(self, model: FusionModel, decays: Sequence[float] = DECAYS) -> list[dict[str, Any]]:
-        """Set `model.image_head`; of these strengths of weight decay that of least log-loss on `dev` stays.
-
-        The problem is convex: nothing is random. Returns the figures of each decay.
-        """
-        history: list[dict[str, Any]] = []
-        for decay in decays:
-            weight, bias = logistic_regression(self._features, self._truth, decay)
-            row = {"decay": decay, "selection": 0.0}
-            for name, (maps, labels) in self._judged.items():
-                logits = (maps @ weight.T + bias).numpy()
-                row[f"{name}_accuracy"] = accuracy(labels, logits)
-                row[f"{name}_log_loss"] = log_loss(labels, softmax(logits))
-                row["selection"] -= row[f"{name}_log_loss"]
-            if row["selection"] > max((each["selection"] for each in history), default=-np.inf):
-                model.image_head.load_state_dict({"weight": weight, "bias": bias})
-            history.append(row)
-        return history
+    def part(self, rows: NDArray[np.int64]) -> "PictureLesson":
+        return PictureLesson(self.features[rows], self.labels[rows], self.weight)
 
 
 def pooled(maps: NDArray[np.float16]) -> Tensor:
@@ -68,21 +50,52 @@ def pooled(maps: NDArray[np.float16]) -> Tensor:
     return torch.cat(parts)
 
 
-def logistic_regression(features: Tensor, labels: Tensor, decay: float) -> tuple[Tensor, Tensor]:
-    """Weight (3, F) and bias (3,) that minimise log-loss + decay · ‖weight of standardised features‖²."""
+def teach(head: nn.Sequential, lessons: Sequence[PictureLesson], seed: int = 0) -> None:
+    """Train the model's picture head anew; pictures without a label teach nothing."""
+    kept = [lesson.part(np.flatnonzero(lesson.labels != IGNORED)) for lesson in lessons]
+    features = torch.cat([lesson.features for lesson in kept])
+    labels = torch.from_numpy(np.concatenate([lesson.labels for lesson in kept]))
+    weights = torch.cat([torch.full((len(lesson.labels),), lesson.weight) for lesson in kept])
     mean, deviation = features.mean(dim=0), features.std(dim=0) + 1e-6
     standard = (features - mean) / deviation
-    weight = torch.zeros(3, features.shape[1], requires_grad=True)
-    bias = torch.zeros(3, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=100, line_search_fn="strong_wolfe")
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        learned = copy.deepcopy(head)
+        for layer in learned:
+            if isinstance(layer, nn.Linear):
+                layer.reset_parameters()
+        hidden, last = learned[:-1], learned[-1]
+        _fit(nn.Sequential(nn.Dropout(DROPOUT), hidden, nn.Dropout(DROPOUT), last), standard, labels, weights)
+    state = learned.state_dict()
+    state["0.weight"] /= deviation
+    state["0.bias"] -= state["0.weight"] @ mean
+    head.load_state_dict(state)
 
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = functional.cross_entropy(standard @ weight.T + bias, labels) + decay * weight.square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        return loss
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    with torch.no_grad():
-        plain = weight / deviation
-        return plain, bias - plain @ mean
+def _fit(learner: nn.Sequential, features: Tensor, labels: Tensor, weights: Tensor) -> None:
+    optimizer = torch.optim.AdamW(learner.parameters(), weight_decay=WEIGHT_DECAY)
+    batches = -(-len(features) // BATCH_SIZE)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=RATE, total_steps=EPOCHS * batches, pct_start=0.1
+    )
+    for _ in range(EPOCHS):
+        order = torch.randperm(len(features))
+        for rows in (order[start : start + BATCH_SIZE] for start in range(0, len(order), BATCH_SIZE)):
+            losses = functional.cross_entropy(
+                learner(features[rows]), labels[rows], reduction="none", label_smoothing=LABEL_SMOOTHING
+            )
+            loss = (losses * weights[rows]).sum() / weights[rows].sum()
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            optimizer.step()
+            scheduler.step()
+
+
+def judge(head: nn.Sequential, lesson: PictureLesson) -> dict[str, float]:
+    """Accuracy, and log-loss in nats."""
+    with torch.inference_mode():
+        logits = head(lesson.features).numpy()
+    return {
+        "accuracy": accuracy(lesson.labels, logits),
+        "log_loss": log_loss(lesson.labels, softmax(logits)),
+    }

@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -14,87 +13,69 @@ from torchvision.models import get_model_weights
 from mmsent.errors import InputError
 from mmsent.model.fusion import FusionConfig, FusionModel, load_weights
 from mmsent.training.curves import write_curves
-from mmsent.training.data import make_folder, post_splits, read_posts
+from mmsent.training.data import has_posts, make_folder, post_splits, read_posts
 from mmsent.training.device import best_device
 from mmsent.training.distillation import DistillationTask
 from mmsent.training.fit import Schedule, fit
 from mmsent.training.photos import check_photos, photo_files
 from mmsent.training.pretraining import LearningEncoder, PretrainingTask
-from mmsent.training.teacher import Teacher, TeacherName
+from mmsent.training.run import IMAGE_FILE, Run
+from mmsent.training.teacher import Teacher
 
 PRETRAINED_FILE = "pretrained.safetensors"
-IMAGE_FILE = "image.safetensors"
-PRETRAINING_EPOCHS = 6
-DISTILLATION_EPOCHS = 24
 SNAPSHOT_STEPS = 50
 _LEAST_PHOTOS = 8
 
-Start = Path | Literal["pretraining", "torchvision"]
 
-
-@dataclass(frozen=True)
-class PicturePlan:
-    """What the picture stage is made of; `config` names the ResNet and the size it will be served at.
-
-    `start` is where distillation starts from: a ResNet in safetensors, torchvision's own weights from their
-    hub, or pre-training on `tiny_imagenet`. Distillation sees the pictures of the posts under `data`, without
-    labels and whatever their split, every photo under `photos`, and a share of `tiny_imagenet`. `teacher`
-    None leaves distillation out.
-    """
-
-    config: FusionConfig
-    output: Path
-    start: Start = "pretraining"
-    teacher: TeacherName | None = "efficientnet-lite0"
-    data: Path | None = None
-    photos: Sequence[Path] = ()
-    tiny_imagenet: Path | None = None
-    pretraining_epochs: int = PRETRAINING_EPOCHS
-    distillation_epochs: int = DISTILLATION_EPOCHS
-    batch_size: int = 64
-    seed: int = 0
-    resume: bool = True
-
-
-def train_pictures(plan: PicturePlan) -> dict[str, Any]:
+def train_pictures(run: Run) -> dict[str, Any]:
     """Train the picture encoder; leaves `image.safetensors` in the output: fp16, torchvision's keys, no `fc`.
 
-    Returns what also goes to `picture.json`: each epoch's figures, where it started from and how many photos
-    it saw. A run that was stopped goes on where it was.
+    It starts from the run's image weights, else from pre-training on its Tiny ImageNet, else from
+    torchvision's own weights, and is then distilled from the recipe's teacher, over the pictures of the posts
+    in the data, without labels and whatever their split, every photo under `photos`, and a share of Tiny
+    ImageNet. Returns what also goes to `picture.json`: each epoch's figures, where it started from, which
+    photos it saw and how many. A run that was stopped goes on where it was.
 
     Raises:
         InputError: photos or weights are missing or damaged.
         SetupError: the teacher's packages are not installed, or torchvision's weights cannot be downloaded.
     """
-    make_folder(plan.output)
-    torch.manual_seed(plan.seed)
-    teacher = Teacher(plan.teacher) if plan.teacher else None
-    photos = distillation_photos(plan) if teacher else []
+    make_folder(run.output)
+    torch.manual_seed(run.recipe.seed)
+    name = run.recipe.picture.teacher
+    teacher = None if name == "none" else Teacher(name)
+    photos = distillation_photos(run) if teacher else []
     figures: dict[str, Any] = {
         "stage": "picture",
-        "seed": plan.seed,
-        "encoder": plan.config.image_encoder,
-        "start": plan.start.name if isinstance(plan.start, Path) else plan.start,
+        "seed": run.recipe.seed,
+        "encoder": run.config.image_encoder,
+        "start": "torchvision",
         "device": str(best_device()),
     }
-    if plan.start == "pretraining":
-        figures["pretraining"] = _pretrain(plan)
-    weights = start_weights(plan)
+    if run.image_weights:
+        figures["start"] = run.image_weights.name
+    elif run.tiny_imagenet:
+        figures |= {"start": "pretraining", "pretraining": _pretrain(run, run.tiny_imagenet)}
+    weights = start_weights(run)
     if teacher:
-        figures |= {"teacher": plan.teacher, "photos": len(photos)}
-        figures["distillation"], weights = _distil(plan, teacher, photos, weights)
-    _save(weights, plan.output / IMAGE_FILE)
-    (plan.output / "picture.json").write_text(json.dumps(figures, indent=2) + "\n")
+        figures |= {"teacher": name, "photos": len(photos), "sources": _sources(run)}
+        figures["distillation"], weights = _distil(run, teacher, photos, weights)
+    _save(weights, run.output / IMAGE_FILE)
+    (run.output / "picture.json").write_text(json.dumps(figures, indent=2) + "\n")
     return figures
 
 
-def distillation_photos(plan: PicturePlan) -> list[Path]:
+def _sources(run: Run) -> list[str]:
+    posts = ["mvsa-single"] if has_posts(run.data) else []
+    return [*posts, *(folder.name for folder in (*run.photos, run.tiny_imagenet) if folder)]
+
+
+def distillation_photos(run: Run) -> list[Path]:
     """The photos in full size: of the posts, and of every folder named; each file was found readable."""
     files: list[Path] = []
-    if plan.data is not None:
-        for split in sorted(post_splits(plan.data)):
-            files += [post.image for post in read_posts(plan.data, split)]
-    for folder in plan.photos:
+    for split in sorted(post_splits(run.data)) if has_posts(run.data) else ():
+        files += [post.image for post in read_posts(run.data, split)]
+    for folder in run.photos:
         files += photo_files(folder)
     if len(files) < _LEAST_PHOTOS:
         raise InputError(
@@ -105,16 +86,16 @@ def distillation_photos(plan: PicturePlan) -> list[Path]:
     return files
 
 
-def start_weights(plan: PicturePlan) -> dict[str, Tensor]:
+def start_weights(run: Run) -> dict[str, Tensor]:
     """The ResNet that distillation starts from, on the CPU; raises as `train_pictures`."""
-    name = plan.config.image_encoder
-    if plan.start == "torchvision":
-        weights = plan.config.image_weights or _newest_weights(name)
+    name = run.config.image_encoder
+    file = run.image_weights or (run.tiny_imagenet and run.output / PRETRAINED_FILE)
+    if file is None:
+        weights = run.config.image_weights or _newest_weights(name)
         model = FusionModel(FusionConfig.preset("tiny", image_encoder=name, image_weights=weights))
         model.load_image_encoder()
         return dict(model.image_encoder.state_dict())
     encoder = LearningEncoder(name)
-    file = plan.start if isinstance(plan.start, Path) else plan.output / PRETRAINED_FILE
     load_weights(encoder, file, remedy=f"give a {name} of torchvision's")
     return dict(encoder.state_dict())
 
@@ -127,55 +108,53 @@ def _newest_weights(name: str) -> str:
     return newest
 
 
-def _pretrain(plan: PicturePlan) -> list[dict[str, Any]]:
-    if plan.tiny_imagenet is None:
-        raise InputError(
-            "pre-training needs Tiny ImageNet's folder: name it, or start from a ResNet in safetensors"
-        )
+def _pretrain(run: Run, tiny_imagenet: Path) -> list[dict[str, Any]]:
+    recipe = run.recipe.picture
     task = PretrainingTask(
-        plan.config.image_encoder,
-        plan.tiny_imagenet,
-        batch_size=2 * plan.batch_size,
-        seed=plan.seed,
+        run.config.image_encoder,
+        tiny_imagenet,
+        batch_size=2 * recipe.batch_size,
+        seed=run.recipe.seed,
     )
     with task.crops:
         check_photos([*task.files, *task.val_files])
-        run = f"{len(task.files)} photos of {len(set(task.labels))} classes"
-        schedule = _schedule(plan, plan.pretraining_epochs, 0.05, run)
-        history = fit(task, schedule, plan.output, resume=plan.resume)
-    _save(task.encoder.state_dict(), plan.output / PRETRAINED_FILE)
-    write_curves(task.name, plan.output)
+        seen = f"{len(task.files)} photos of {len(set(task.labels))} classes"
+        schedule = _schedule(run, recipe.pretraining_epochs, 0.05, seen)
+        history = fit(task, schedule, run.output, resume=run.resume)
+    _save(task.encoder.state_dict(), run.output / PRETRAINED_FILE)
+    write_curves(task.name, run.output)
     return history
 
 
 def _distil(
-    plan: PicturePlan, teacher: Teacher, photos: Sequence[Path], weights: dict[str, Tensor]
+    run: Run, teacher: Teacher, photos: Sequence[Path], weights: dict[str, Tensor]
 ) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
-    torch.manual_seed(plan.seed)  # whether pre-training went before or not
-    small = [] if plan.tiny_imagenet is None else photo_files(plan.tiny_imagenet / "train")
+    recipe = run.recipe.picture
+    torch.manual_seed(run.recipe.seed)  # whether pre-training went before or not
+    small = [] if run.tiny_imagenet is None else photo_files(run.tiny_imagenet / "train")
     task = DistillationTask(
-        plan.config.image_encoder,
+        run.config.image_encoder,
         teacher,
         photos,
         small,
-        size=plan.config.image_size,
-        batch_size=plan.batch_size,
-        seed=plan.seed,
+        size=run.config.image_size,
+        batch_size=recipe.batch_size,
+        seed=run.recipe.seed,
     )
     task.model.encoder.load_state_dict(weights)
-    run = f"{task.size} px, {plan.teacher}, {len(photos)} + {len(small)} photos"
-    schedule = _schedule(plan, plan.distillation_epochs, 0.02, run)
+    seen = f"{task.size} px, {recipe.teacher}, {len(photos)} + {len(small)} photos"
+    schedule = _schedule(run, recipe.distillation_epochs, 0.02, seen)
     with task.crops:
-        if plan.start != "pretraining":
+        if run.image_weights:  # pre-training has looked already
             check_photos(small)
-        history = fit(task, schedule, plan.output, resume=plan.resume)
-    write_curves(task.name, plan.output)
+        history = fit(task, schedule, run.output, resume=run.resume)
+    write_curves(task.name, run.output)
     return history, dict(task.model.encoder.state_dict())
 
 
-def _schedule(plan: PicturePlan, epochs: int, weight_decay: float, run: str) -> Schedule:
-    run = f"{plan.config.image_encoder}, batches of {plan.batch_size}, {run}"
-    return Schedule(epochs, weight_decay, seed=plan.seed, snapshot_steps=SNAPSHOT_STEPS, recipe=run)
+def _schedule(run: Run, epochs: int, weight_decay: float, seen: str) -> Schedule:
+    made_of = f"{run.config.image_encoder}, batches of {run.recipe.picture.batch_size}, {seen}"
+    return Schedule(epochs, weight_decay, seed=run.recipe.seed, snapshot_steps=SNAPSHOT_STEPS, recipe=made_of)
 
 
 def _save(weights: dict[str, Tensor], file: Path) -> None:

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mmsent.errors import InputError
 from mmsent.model.fusion import FusionConfig
 from mmsent.training.drawn import DRAWINGS
-from mmsent.training.picture_stage import DISTILLATION_EPOCHS, PRETRAINING_EPOCHS
 from mmsent.training.teacher import TeacherName
 
 _EPOCHS = (
@@ -28,8 +27,8 @@ class PictureRecipe(_Settings):
     """The picture stage: pre-training where it is asked for, then distillation from `teacher`."""
 
     teacher: TeacherName | Literal["none"] = "efficientnet-lite0"
-    pretraining_epochs: int = Field(default=PRETRAINING_EPOCHS, ge=1)
-    distillation_epochs: int = Field(default=DISTILLATION_EPOCHS, ge=1)
+    pretraining_epochs: int = Field(default=6, ge=1)
+    distillation_epochs: int = Field(default=24, ge=1)
     batch_size: int = Field(default=64, ge=1)
 
 

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 
 from mmsent.model.fusion import FusionConfig, FusionModel, load_weights
 from mmsent.model.inputs import TextTokenizer
-from mmsent.training.data import LabelledPost, LabelledText, read_posts, read_texts
+from mmsent.training.data import LabelledPost, LabelledText, head_labels, read_posts, read_texts
 from mmsent.training.device import best_device
 from mmsent.training.drawn import drawn_posts
 from mmsent.training.features import VIEWS, picture_maps
 from mmsent.training.fit import Schedule, Task, fit, weights_hash
 from mmsent.training.fusion_stage import FusionJudge, FusionTask, TextReader
-from mmsent.training.picture_head import LabelledMaps, PictureLessons
-from mmsent.training.picture_stage import IMAGE_FILE
+from mmsent.training.picture_head import DRAWING_WEIGHT, PictureLesson, judge, pooled, teach
 from mmsent.training.recipe import FusionRecipe, Recipe, TextRecipe
 from mmsent.training.text_stage import tokenizer_file
 
+IMAGE_FILE = "image.safetensors"
 TEXT_FILE = "text.safetensors"
 TEXT_PARTS = ("text_encoder.", "text_head.")
 
@@ -100,31 +100,40 @@ class PictureMaps:
         """View 0 of FITTED_SPLITS."""
         return np.concatenate([self.views[0], self._opposite])
 
-    def lessons(self, rows: NDArray[np.int64]) -> PictureLessons:
-        """Photos of these rows of `train` and drawings, in every view; judged on others of both kinds."""
-        run = self._run
-        labels = [run.posts["train"][row].image_label for row in rows]
-        lessons = [LabelledMaps(view[rows], labels) for view in self.views]
-        dev = LabelledMaps(
-            self.judged[: len(run.posts["dev"])], [post.image_label for post in run.posts["dev"]]
-        )
-        return PictureLessons([*lessons, *self._drawn("train")], {"photos": dev} | self._drawn_judges())
+    def teach_head(self, model: FusionModel, rows: NDArray[np.int64]) -> dict[str, dict[str, float]]:
+        """Teach the picture head these rows of `train`, and drawings, in every view.
+
+        Returns how it does with the photos of `dev` and with drawings that it did not learn from.
+        """
+        drawn = np.array([post.split == "train" for post in self.drawn], np.bool_)
+        lessons = [lesson.part(rows) for lesson in self._photos]
+        lessons += [lesson.part(np.flatnonzero(drawn)) for lesson in self._drawings]
+        teach(model.image_head, lessons, self._run.recipe.seed)
+        judged = {"photos": self._dev}
+        if len(others := np.flatnonzero(~drawn)):
+            judged["drawings"] = self._drawings[0].part(others)
+        return {name: judge(model.image_head, lesson) for name, lesson in judged.items()}
 
     @cached_property
     def drawn(self) -> list[LabelledPost]:
         recipe = self._run.recipe
         return drawn_posts(self._run.output / "drawn", count=recipe.drawings, seed=recipe.seed)
 
-    def _drawn_judges(self) -> dict[str, LabelledMaps]:
-        judged = self._drawn("dev")
-        return {"drawings": judged[0]} if judged and len(judged[0].labels) else {}
+    @cached_property
+    def _photos(self) -> list[PictureLesson]:
+        labels = head_labels(self._run.posts["train"])["image"]
+        return [PictureLesson(pooled(view), labels) for view in self.views]
 
-    def _drawn(self, split: str) -> list[LabelledMaps]:
-        drawn = self.drawn
-        rows = [row for row, post in enumerate(drawn) if post.split == split]
-        labels = [drawn[row].image_label for row in rows]
-        views = [self._maps(drawn, "drawn", view) for view in range(VIEWS)] if drawn else []
-        return [LabelledMaps(view[rows], labels) for view in views]
+    @cached_property
+    def _drawings(self) -> list[PictureLesson]:
+        views = [self._maps(self.drawn, "drawn", view) for view in range(VIEWS)] if self.drawn else []
+        labels = head_labels(self.drawn)["image"]
+        return [PictureLesson(pooled(view), labels, DRAWING_WEIGHT) for view in views]
+
+    @cached_property
+    def _dev(self) -> PictureLesson:
+        dev = self._run.posts["dev"]
+        return PictureLesson(pooled(self.judged[: len(dev)]), head_labels(dev)["image"])
 
     def _maps(self, posts: Sequence[LabelledPost], split: str, view: int) -> NDArray[np.float16]:
         size = self._run.config.image_size

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,19 +14,19 @@ from mmsent.engine.base import HEADS, Head
 from mmsent.errors import InputError
 from mmsent.model.checkpoint import CONFIG_FILE
 from mmsent.model.fusion import FusionModel
+from mmsent.training import Stage
 from mmsent.training.curves import write_curves
 from mmsent.training.data import head_labels, make_folder, read_irony, read_texts
 from mmsent.training.device import best_device
 from mmsent.training.fusion_stage import TextReader, all_logits, freeze
 from mmsent.training.out_of_fold import FITTED_SPLITS, OutOfFoldLogits, group_folds
 from mmsent.training.photos import check_photos
-from mmsent.training.picture_stage import PicturePlan, train_pictures
+from mmsent.training.picture_stage import train_pictures
 from mmsent.training.recipe import Recipe
 from mmsent.training.repeats import post_groups
 from mmsent.training.run import TEXT_FILE, TEXT_PARTS, PictureMaps, Run, fit_fusion
 from mmsent.training.text_stage import TextTask
 
-Stage = Literal["picture", "text", "fusion", "folds"]
 OUT_OF_FOLD_FILE = "out_of_fold.npz"
 _SHARED = ("model", "fusion", "drawings", "seed")  # of a recipe, that folds have from the fusion stage
 
@@ -48,7 +48,7 @@ def train(stage: Stage, run: Run) -> dict[str, Any]:
     torch.manual_seed(run.recipe.seed)
     make_folder(run.output)
     stages: dict[Stage, Callable[[Run], dict[str, Any]]] = {
-        "picture": _train_pictures,
+        "picture": train_pictures,
         "text": _train_text,
         "fusion": _train_fusion,
         "folds": _train_folds,
@@ -75,26 +75,6 @@ def load_trained(folder: Path) -> FusionModel:
     if not (folder / CONFIG_FILE).exists():
         raise InputError(f"no trained model in {folder}: run `mmsent train --stage fusion` first")
     return FusionModel.from_pretrained(folder)
-
-
-def _train_pictures(run: Run) -> dict[str, Any]:
-    recipe = run.recipe.picture
-    return train_pictures(
-        PicturePlan(
-            run.config,
-            run.output,
-            start=run.image_weights or ("pretraining" if run.tiny_imagenet else "torchvision"),
-            teacher=None if recipe.teacher == "none" else recipe.teacher,
-            data=run.data,
-            photos=run.photos,
-            tiny_imagenet=run.tiny_imagenet,
-            pretraining_epochs=recipe.pretraining_epochs,
-            distillation_epochs=recipe.distillation_epochs,
-            batch_size=recipe.batch_size,
-            seed=run.recipe.seed,
-            resume=run.resume,
-        )
-    )
 
 
 def _train_text(run: Run) -> dict[str, Any]:
@@ -127,7 +107,7 @@ def _train_fusion(run: Run) -> dict[str, Any]:
     model = run.new_model()
     maps = PictureMaps(run, model)
     everything = np.arange(len(run.posts["train"]))
-    pictures = maps.lessons(everything).teach(model)
+    pictures = maps.teach_head(model, everything)
     history = fit_fusion(run, model, maps, everything, run.output)
     model.to("cpu").save_pretrained(run.output)
     write_curves("fusion", run.output)
@@ -143,19 +123,19 @@ def _train_fusion(run: Run) -> dict[str, Any]:
 
 
 def _train_folds(run: Run) -> dict[str, Any]:
-    """The fusion stage on all folds but one, in turn; the picture head's decay is what all posts chose."""
+    """The fusion stage on all folds but one, in turn."""
     fitted = [post for split in FITTED_SPLITS for post in run.posts[split]]
     split = np.array([post.split for post in fitted])
     fold = group_folds(post_groups(fitted), split, run.recipe.seed)
     maps = PictureMaps(run, run.new_model())
     fitted_maps = maps.fitted
-    decay = _chosen_decay(run, maps.encoder_hash)
+    _check_same(run, maps.encoder_hash)
     logits: dict[Head, NDArray[np.float32]] = {head: np.zeros((len(fitted), 3), np.float32) for head in HEADS}
     histories = []
     for number in np.unique(fold):
         out, taught = np.flatnonzero(fold == number), np.flatnonzero((fold != number) & (split == "train"))
         model = run.new_model()
-        maps.lessons(taught).teach(model, decays=[decay])
+        maps.teach_head(model, taught)
         folder = run.output / f"fold-{number}"
         histories.append(fit_fusion(run, model, maps, taught, folder))
         write_curves("fusion", folder)
@@ -173,18 +153,12 @@ def _train_folds(run: Run) -> dict[str, Any]:
     return _record(run, "folds.json", {"stage": "folds", "folds": histories})
 
 
-def _chosen_decay(run: Run, encoder_hash: str) -> float:
-    """What the fusion stage found best for the picture head.
-
-    Raises:
-        InputError: there was no such stage, or one of another recipe or picture encoder.
-    """
+def _check_same(run: Run, encoder_hash: str) -> None:
+    """Raise InputError without a fusion stage of this recipe and picture encoder: folds tell how it does."""
     path = run.output / "training.json"
     try:
         figures = json.loads(path.read_bytes())
-        then = Recipe.model_validate(figures["recipe"])
-        decay = float(max(figures["picture"], key=lambda row: row["selection"])["decay"])
-        encoder_then = figures["picture_encoder"]
+        then, encoder_then = Recipe.model_validate(figures["recipe"]), figures["picture_encoder"]
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"cannot read {path}: run `mmsent train --stage fusion` first") from error
     same = all(getattr(then, name) == getattr(run.recipe, name) for name in _SHARED)
@@ -193,7 +167,6 @@ def _chosen_decay(run: Run, encoder_hash: str) -> float:
             f"the fusion stage in {run.output} was run with another recipe, seed or picture encoder: "
             "give folds the same, or run it again"
         )
-    return decay
 
 
 def _record(run: Run, name: str, figures: dict[str, Any]) -> dict[str, Any]:
