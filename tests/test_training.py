@@ -172,9 +172,10 @@ def checkpoint(
     run, folder = (tmp_path_factory.mktemp("exported") / name for name in ("run", "small"))
     shutil.copytree(trained, run)
     out_of_fold.save(run / OUT_OF_FOLD_FILE)
+    (tried := run / "tried.md").write_text("## What was tried\n\nLess.\n")
     with pytest.MonkeyPatch.context() as patch:  # writing the parts is slow: once is enough
         patch.setattr("mmsent.training.export.export_parts", copy_parts)
-        export(run, data, folder, name="small", version=2)
+        export(run, data, folder, name="small", version=2, appendix=tried)
     return folder
 
 
@@ -300,6 +301,8 @@ def test_export_is_a_checkpoint(checkpoint: Path, figures: dict[str, Any]) -> No
         "1 layers of 16",
         "random weights",
         "beside irony",
+        "resnet10 of the file `resnet.safetensors`",
+        "\n\n## What was tried\n\nLess.\n\n## Limits\n",
     ):
         assert told in card
     assert figures["semeval"]["posts"] == 9
@@ -337,6 +340,17 @@ def test_export_without_out_of_fold_logits_says_how_to_make_them(
     bare = tmp_path / "bare"
     shutil.copytree(trained, bare, ignore=shutil.ignore_patterns(OUT_OF_FOLD_FILE))
     with pytest.raises(InputError, match=r"no out-of-fold logits.*mmsent train"):
+        export(bare, data, tmp_path / "new")
+    assert not list(tmp_path.glob("new*"))
+
+
+@pytest.mark.parametrize("name", ["text.json", "training.json"])
+def test_a_record_that_is_missing_is_named_before_anything_is_written(
+    trained: Path, data: Path, tmp_path: Path, name: str
+) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(trained, bare, ignore=shutil.ignore_patterns(name))
+    with pytest.raises(InputError, match=rf"{name}.*train again"):
         export(bare, data, tmp_path / "new")
     assert not list(tmp_path.glob("new*"))
 

@@ -94,7 +94,7 @@ class FusionConfig(BaseModel):
     text_config: dict[str, Any]
     image_encoder: ImageEncoderName = "resnet18"
     image_weights: str | None = None
-    image_size: int = Field(default=192, ge=32, le=1024)
+    image_size: int = Field(default=224, ge=32, le=1024)
     max_length: int = Field(default=64, ge=8, le=512)
     width: int = Field(default=256, ge=1)
     fusion_layers: int = Field(default=1, ge=1)
@@ -189,7 +189,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "text_config": _bert(768, layers=12, heads=12),
         "image_encoder": "resnet50",
         "image_weights": "IMAGENET1K_V2",
-        "image_size": 224,
         "width": 512,
     },
     "tiny": {  # random, for tests: builds and runs in milliseconds

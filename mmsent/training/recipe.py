@@ -59,7 +59,7 @@ class FusionRecipe(_Settings):
     2022), see `modulation.py`.
     """
 
-    epochs: int = Field(default=4, ge=1)
+    epochs: int = Field(default=2, ge=1)
     patience: int = Field(default=2, ge=0)
     batch_size: int = Field(default=32, ge=1)
     texts_per_batch: int = Field(default=16, ge=0)
