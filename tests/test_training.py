@@ -25,6 +25,7 @@ from mmsent.model.fusion import FusionConfig, FusionModel, PictureEncoder  # noq
 from mmsent.model.inputs import TextTokenizer  # noqa: E402  after the skip
 from mmsent.training.data import (  # noqa: E402  after the skip
     IGNORED,
+    head_labels,
     length_buckets,
     read_irony,
     read_jsonl,
@@ -132,10 +133,7 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def out_of_fold(data: Path) -> OutOfFoldLogits:
     """Logits of every post by no model: its label's is the greatest, mostly."""
     posts = [*read_posts(data, "train"), *read_posts(data, "conflict")]
-    labels = {
-        head: np.array([getattr(post, name) for post in posts])
-        for head, name in {"text": "text_label", "image": "image_label", "fused": "label"}.items()
-    }
+    labels = head_labels(posts)
     generator, wrong = np.random.default_rng(0), np.arange(len(posts)) % 5 == 0
     return OutOfFoldLogits(
         post_id=np.array([post.post_id for post in posts]),
