@@ -15,7 +15,7 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="needs the extra `train`")
 pytest.importorskip("nncf", reason="needs the extra `train`")
 
-from safetensors.torch import save_file  # noqa: E402  after the skip
+from safetensors.torch import load_file, save_file  # noqa: E402  after the skip
 
 from mmsent.engine.base import ScoringRequest  # noqa: E402  after the skip
 from mmsent.engine.openvino import OpenVinoEngine  # noqa: E402  after the skip
@@ -51,9 +51,7 @@ from mmsent.training.text_stage import token_tensors  # noqa: E402  after the sk
 from mmsent.training.train import check, load_trained, train  # noqa: E402  after the skip
 
 TINY = FusionConfig.preset("tiny")
-RECIPE = Recipe(
-    model={"preset": "tiny"}, drawings=8, text=TextRecipe(epochs=1), fusion=FusionRecipe(epochs=2)
-)
+RECIPE = Recipe(model={"preset": "tiny"}, drawings=8, text=TextRecipe(batch_size=8), fusion=FusionRecipe())
 WORDS = {"positive": "lovely great happy", "neutral": "meeting at noon", "negative": "awful sad broken"}
 COLOURS = {"positive": (250, 220, 40), "neutral": (128, 128, 128), "negative": (40, 10, 10)}
 SPLITS = {"train": 24, "dev": 9, "conflict": 6}
@@ -184,12 +182,25 @@ def test_training_leaves_a_record(trained: Path) -> None:
 
 
 def test_every_stage_leaves_its_curves(trained: Path) -> None:
-    for stage, folder in (("text", trained), ("fusion", trained), ("fusion", trained / "fold-0")):
+    for stage, folder in (("text", trained / "text-1"), ("fusion", trained), ("fusion", trained / "fold-0")):
         epochs = json.loads((folder / f"{stage}.curves.json").read_text())["epochs"]
         assert [row["epoch"] for row in epochs] == [*range(len(epochs))]
         with Image.open(folder / f"{stage}.curves.png") as picture:
             assert picture.width > 500
-    assert "irony_f1" in json.loads((trained / "text.json").read_text())["text"][0]
+
+
+def test_the_text_encoder_is_the_mean_of_its_runs(trained: Path) -> None:
+    runs = [
+        torch.load(trained / f"text-{number}" / "text.state.pt", weights_only=True)["best_weights"]
+        for number in (0, 1)
+    ]
+    name = "text_head.weight"
+    first, second = (run[f"model.{name}"] for run in runs)
+    assert not torch.equal(first, second)
+    torch.testing.assert_close(load_file(trained / "text.safetensors")[name], (first + second) / 2)
+    record = json.loads((trained / "text.json").read_text())
+    assert len(record["runs"]) == 2
+    assert "irony_f1" in record["mean"]
 
 
 def test_what_is_out_of_fold_was_not_learned_from(trained: Path, data: Path) -> None:
@@ -259,9 +270,9 @@ def test_a_recipe_is_read_and_its_mistakes_are_named(tmp_path: Path) -> None:
 
 
 def test_a_finished_run_is_not_run_again(trained: Path, data: Path) -> None:
-    before = torch.load(trained / "text.state.pt", weights_only=True)["random"]
+    before = torch.load(trained / "text-0" / "text.state.pt", weights_only=True)["random"]
     train("text", Run(RECIPE, RECIPE.config(), data, trained))
-    assert torch.equal(torch.load(trained / "text.state.pt", weights_only=True)["random"], before)
+    assert torch.equal(torch.load(trained / "text-0" / "text.state.pt", weights_only=True)["random"], before)
 
 
 def test_weights_that_are_not_there_are_missed_at_once(data: Path, tmp_path: Path) -> None:

@@ -44,10 +44,13 @@ class Run:
     tiny_imagenet: Path | None = None
     resume: bool = True
 
-    def fit(self, task: Task, recipe: TextRecipe | FusionRecipe, output: Path) -> list[dict[str, Any]]:
+    def fit(
+        self, task: Task, recipe: TextRecipe | FusionRecipe, output: Path, *, number: int = 0
+    ) -> list[dict[str, Any]]:
+        """`number` tells repetitions apart: each has a seed of its own."""
         schedule = Schedule(
             recipe.epochs,
-            seed=self.recipe.seed,
+            seed=self.recipe.seed + number,
             patience=recipe.patience,
             recipe=recipe.model_dump_json(),
         )

@@ -1,6 +1,6 @@
 """The text stage: the text encoder learns what texts feel, from SemEval-2017 Task 4A."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,14 @@ class TextTask:
             told = self.model["irony_head"](pooled[count:]).argmax(dim=1).cpu().numpy()
             figures["irony_f1"] = float(f1_score(self.irony_dev_labels, told))
         return figures
+
+
+def mean_weights(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """One model of several that started from the same weights (Wortsman et al. 2022, "Model soups")."""
+    return {
+        name: torch.stack([state[name].float() for state in states]).mean(dim=0).to(each.dtype)
+        for name, each in states[0].items()
+    }
 
 
 def token_tensors(

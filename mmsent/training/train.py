@@ -25,7 +25,7 @@ from mmsent.training.picture_stage import train_pictures
 from mmsent.training.recipe import Recipe
 from mmsent.training.repeats import post_groups
 from mmsent.training.run import TEXT_FILE, TEXT_PARTS, PictureMaps, Run, fit_fusion
-from mmsent.training.text_stage import TextTask
+from mmsent.training.text_stage import TextTask, mean_weights
 
 OUT_OF_FOLD_FILE = "out_of_fold.npz"
 _SHARED = ("model", "fusion", "drawings", "seed")  # of a recipe, that folds have from the fusion stage
@@ -78,28 +78,38 @@ def load_trained(folder: Path) -> FusionModel:
 
 
 def _train_text(run: Run) -> dict[str, Any]:
+    """Fine-tunings from the same start that see the data in other orders, and the mean of their weights."""
     recipe = run.recipe.text
     dev = read_texts(run.data, "dev")
     irony, irony_dev = (
         read_irony(run.data, split) if recipe.irony_weight else [] for split in ("train", "dev")
     )
-    model = FusionModel(run.config.model_copy(update={"dropout": 0.0}))
-    model.load_text_encoder()
-    task = TextTask(
-        model.to(best_device()),
-        run.tokenizer,
-        run.texts,
-        dev,
-        irony=irony,
-        irony_dev=irony_dev,
-        recipe=recipe,
-        seed=run.recipe.seed,
-    )
-    history = run.fit(task, recipe, run.output)
-    state = {name: each for name, each in model.state_dict().items() if name.startswith(TEXT_PARTS)}
+    histories, weights = [], []
+    for number in range(recipe.runs):
+        torch.manual_seed(run.recipe.seed)
+        model = FusionModel(run.config.model_copy(update={"dropout": 0.0}))
+        model.load_text_encoder()
+        task = TextTask(
+            model.to(best_device()),
+            run.tokenizer,
+            run.texts,
+            dev,
+            irony=irony,
+            irony_dev=irony_dev,
+            recipe=recipe,
+            seed=run.recipe.seed + number,
+        )
+        folder = run.output / f"text-{number}"
+        histories.append(run.fit(task, recipe, folder, number=number))
+        write_curves(task.name, folder)
+        weights.append(task.model.state_dict())
+    task.model.load_state_dict(mean_weights(weights))
+    with torch.inference_mode():
+        figures = task.judge()
+    state = {name: each for name, each in task.fusion.state_dict().items() if name.startswith(TEXT_PARTS)}
     save_file({name: each.contiguous() for name, each in state.items()}, run.output / TEXT_FILE)
-    write_curves(task.name, run.output)
-    return _record(run, "text.json", {"stage": "text", "irony_texts": len(irony), "text": history})
+    record = {"stage": "text", "irony_texts": len(irony), "runs": histories, "mean": figures}
+    return _record(run, "text.json", record)
 
 
 def _train_fusion(run: Run) -> dict[str, Any]:
