@@ -5,8 +5,8 @@
 `resnet18-distilled:192:image.safetensors` is a torchvision ResNet in safetensors at 192 px; a name without
 a file is one of the teachers, `efficientnet-lite0:224`. The encoder stays as it is. A logistic regression
 over what the product's picture head reads, mean and maximum of the regions, learns the pictures' own labels
-of MVSA-Single: in five folds of `train` that keep repeated posts together (the weight decay of least log-
-loss there is taken), then on all of `train` for `dev`. Both accuracies have bootstrap 95 % intervals over
+of MVSA-Single: in five folds of `train` that keep repeated posts together (the weight decay of least
+log-loss there is taken), then on all of `train` for `dev`. Both accuracies have bootstrap 95 % intervals over
 groups of repeated posts.
 
 Times are OpenVINO's, in float32 and in NNCF's int8, batches of 16, the encoders by turns, so that a busy
@@ -38,7 +38,6 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
-from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).parent))
 from engine import processor  # beside this file
@@ -51,7 +50,7 @@ from mmsent.training.features import VIEWS, picture
 from mmsent.training.metrics import confusions, log_loss, rates
 from mmsent.training.out_of_fold import group_folds
 from mmsent.training.photos import standardised
-from mmsent.training.picture_head import pooled
+from mmsent.training.picture_head import logistic_regression, pooled
 from mmsent.training.repeats import post_groups
 from mmsent.training.teacher import Teacher
 
@@ -152,26 +151,6 @@ def fitted(
     kept = kept & (labels != IGNORED)
     truth = torch.from_numpy(labels[kept])
     return logistic_regression(torch.cat([view[kept] for view in views]), truth.repeat(len(views)), decay)
-
-
-def logistic_regression(features: Tensor, labels: Tensor, decay: float) -> tuple[Tensor, Tensor]:
-    """Weight (3, F) and bias (3,) that minimise log-loss + decay · ‖weight of standardised features‖²."""
-    mean, deviation = features.mean(dim=0), features.std(dim=0) + 1e-6
-    standard = (features - mean) / deviation
-    weight = torch.zeros(3, features.shape[1], requires_grad=True)
-    bias = torch.zeros(3, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=100, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = functional.cross_entropy(standard @ weight.T + bias, labels) + decay * weight.square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        return loss
-
-    optimizer.step(closure)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    with torch.no_grad():
-        plain = weight / deviation
-        return plain, bias - plain @ mean
 
 
 def accuracy(

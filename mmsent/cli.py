@@ -363,7 +363,7 @@ def export(
     name: Annotated[str, typer.Option(help="The checkpoint's name.")] = "default",
     version: Annotated[int, typer.Option(min=1, help="The checkpoint's version.")] = 1,
     appendix: Annotated[
-        Path | None, typer.Option(help="Markdown for the model card, such as what else was tried.")
+        Path | None, typer.Option(help="A document in Markdown for the model card: what was tried.")
     ] = None,
 ) -> None:
     """Make a checkpoint of three ONNX parts from trained weights; pip install 'mmsent[train]'.

@@ -1,12 +1,15 @@
 """From conflict scores to probabilities, and to streams with another share of opposite posts."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mmsent.model.conflict import ConflictCalibration, logit
+from mmsent.model.conflict import ConflictCalibration, logit, score_given
+from mmsent.model.inputs import conflict
 
 CALIBRATION = ConflictCalibration(slope=1.6, intercept=-0.4, prior=0.28)
 priors = st.floats(0.001, 0.999)
@@ -44,7 +47,40 @@ def test_scores_of_0_and_1_have_finite_odds() -> None:
     assert steep.probability(np.array([0.0, 1.0])).tolist() == [0.0, 1.0]
 
 
-@pytest.mark.parametrize("changes", [{"prior": 1.0}, {"slope": float("nan")}, {"intercept": float("inf")}])
-def test_what_is_no_calibration_is_refused(changes: dict[str, float]) -> None:
+def test_pairs_that_are_met_together_are_believed_together() -> None:
+    """Bayes by hand: words and pixels are drawn by their own label alone, each of four kinds."""
+    generator = np.random.default_rng(0)
+    joint = generator.dirichlet(np.ones(9)).reshape(3, 3)
+    words, pixels = (generator.dirichlet(np.ones(4), size=3) for _ in range(2))
+    together = np.einsum("tp,tw,px->wxtp", joint, words, pixels)
+    opposite = (together[..., 0, 2] + together[..., 2, 0]) / together.sum(axis=(2, 3))
+    text = words.T * joint.sum(axis=1)
+    image = pixels.T * joint.sum(axis=0)
+    text, image = (each / each.sum(axis=1, keepdims=True) for each in (text, image))
+    found = score_given(joint, text[:, None, :], image[None, :, :])
+    np.testing.assert_allclose(found, opposite)
+    np.testing.assert_allclose(score_given(7 * joint, text[:, None, :], image[None, :, :]), opposite)
+
+
+def test_of_independent_labels_the_score_is_the_plain_one() -> None:
+    generator = np.random.default_rng(1)
+    text, image = (generator.dirichlet(np.ones(3), size=20) for _ in range(2))
+    independent = np.outer([0.5, 0.3, 0.2], [0.2, 0.2, 0.6])
+    np.testing.assert_allclose(score_given(independent, text, image), conflict(text, image))
+    told = ConflictCalibration(**CALIBRATION.model_dump() | {"joint": independent.tolist()})
+    np.testing.assert_allclose(told.of(text, image), CALIBRATION.of(text, image))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"prior": 1.0},
+        {"slope": float("nan")},
+        {"intercept": float("inf")},
+        {"joint": [[1.0] * 3] * 2},
+        {"joint": [[0.0] * 3] * 3},
+    ],
+)
+def test_what_is_no_calibration_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         ConflictCalibration(**CALIBRATION.model_dump() | changes)

@@ -9,9 +9,11 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra `train`")
 pytest.importorskip("sklearn", reason="needs the extra `train`")
 
+from sklearn.metrics import roc_auc_score
+
 from mmsent.engine.base import HEADS
 from mmsent.errors import InputError
-from mmsent.model.inputs import NEGATIVE, POSITIVE, softmax
+from mmsent.model.inputs import NEGATIVE, POSITIVE, conflict, softmax
 from mmsent.training.conflict_figures import LEAST_PRECISION, NATURAL_PREVALENCE
 from mmsent.training.data import IGNORED
 from mmsent.training.fitted import Fitted, fit_all, fitted_figures, kept_rows
@@ -59,7 +61,9 @@ def test_the_truth_is_found(found: OutOfFoldLogits, fitted: Fitted) -> None:
         assert getattr(fitted.temperatures, head) == pytest.approx(temperature, rel=0.06)
     assert fitted.conflict.prior == NATURAL_PREVALENCE
     as_drawn = fitted.conflict.at((found.split == "conflict").mean())
-    assert (as_drawn.slope, as_drawn.intercept) == (pytest.approx(1, abs=0.07), pytest.approx(0, abs=0.15))
+    text, image = (softmax(found.logits[head], TEMPERATURES[head]) for head in ("text", "image"))
+    np.testing.assert_allclose(as_drawn.of(text, image), conflict(text, image), atol=0.08)
+    assert np.abs(as_drawn.of(text, image) - conflict(text, image)).mean() < 0.02
 
 
 def test_flags_are_right_often_enough_at_the_natural_share(found: OutOfFoldLogits, fitted: Fitted) -> None:
@@ -78,10 +82,10 @@ def test_what_is_fitted_holds_on_other_folds(found: OutOfFoldLogits) -> None:
     for head, row in figures["heads"].items():
         assert row["calibration"]["ece"] <= 1.2 * row["calibration"]["band"][1], head
     assert figures["heads"]["fused"]["posts"] == (found.split == "train").sum()
-    conflict = figures["conflict"]
-    assert conflict["calibration"]["ece"] <= 1.2 * conflict["calibration"]["band"][1]
-    assert conflict["auroc"]["value"] > 0.7
-    assert 0.25 < conflict["precision"]["value"] < 0.45
+    ranked = figures["conflict"]
+    assert ranked["calibration"]["ece"] <= 1.2 * ranked["calibration"]["band"][1]
+    assert ranked["auroc"]["value"] > 0.7
+    assert 0.25 < ranked["precision"]["value"] < 0.45
 
 
 def test_logits_that_say_nothing_of_conflict_are_refused(found: OutOfFoldLogits) -> None:
@@ -91,3 +95,29 @@ def test_logits_that_say_nothing_of_conflict_are_refused(found: OutOfFoldLogits)
         fit_all(replace(found, split=turned))
     with pytest.raises(InputError, match="some of both"):
         fit_all(kept_rows(found, found.split == "train"))
+
+
+def test_labels_that_are_met_together_are_fitted() -> None:
+    """Words and pixels go by their own label alone; happy pictures stand beside sad words, too."""
+    generator = np.random.default_rng(1)
+    joint = np.array([[0.30, 0.05, 0.01], [0.20, 0.11, 0.08], [0.06, 0.04, 0.15]])
+    pairs = generator.choice(9, p=joint.ravel(), size=POSTS)
+    labels = {"text": pairs // 3, "image": pairs % 3, "fused": pairs // 3}
+    marginal = {"text": joint.sum(axis=1), "image": joint.sum(axis=0), "fused": joint.sum(axis=1)}
+    logits = {
+        head: 1.4 * (np.eye(3)[labels[head]] + generator.normal(size=(POSTS, 3))) + np.log(marginal[head])
+        for head in HEADS
+    }
+    opposite = abs(labels["text"] - labels["image"]) == abs(POSITIVE - NEGATIVE)
+    drawn = OutOfFoldLogits(
+        post_id=np.arange(POSTS).astype(str),
+        split=np.where(opposite, "conflict", "train"),
+        fold=np.arange(POSTS) % 5,
+        logits={head: values.astype(np.float32) for head, values in logits.items()},
+        labels=labels,
+    )
+    fitted = fit_all(drawn)
+    np.testing.assert_allclose(fitted.conflict.joint, joint, atol=0.02)
+    opinions = fitted.opinions(drawn)
+    plain = conflict(opinions["text"], opinions["image"])
+    assert roc_auc_score(opposite, fitted.probability(drawn)) > roc_auc_score(opposite, plain) + 0.01

@@ -57,7 +57,7 @@ def test_an_encoder_that_shares_its_layers_cannot_be_frozen_in_part() -> None:
 class OneBatch:
     """A batch of four posts, one without labels, and three texts beside."""
 
-    def __init__(self, recipe: FusionRecipe, text_balance: float = 0.0) -> None:
+    def __init__(self, recipe: FusionRecipe) -> None:
         torch.manual_seed(3)
         model = FusionModel(TINY.model_copy(update={"dropout": 0.0}))
         labels = ((0, 0, 0), (1, 2, 1), (2, 0, 2), (IGNORED, IGNORED, IGNORED))
@@ -76,7 +76,6 @@ class OneBatch:
             [LabelledText("", label) for label in (0, 0, 2)],
             judge=judge,
             recipe=recipe,
-            text_balance=text_balance,
         )
 
     def gradients(self, rows: list[int]) -> dict[str, Tensor]:
@@ -129,7 +128,7 @@ def test_rare_labels_weigh_more_when_they_are_to() -> None:
 
 
 def test_texts_beside_the_posts_weigh_as_in_the_text_stage() -> None:
-    batch = OneBatch(FusionRecipe(label_smoothing=0), text_balance=1)
+    batch = OneBatch(FusionRecipe(label_smoothing=0, texts_balance=1))
     model = batch.task.model
     with torch.inference_mode():
         opinions = [model.read_words(*batch.task.reader([row]))[1].log_softmax(1)[0] for row in (4, 5, 6)]

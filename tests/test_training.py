@@ -168,7 +168,7 @@ def checkpoint(
     run, folder = (tmp_path_factory.mktemp("exported") / name for name in ("run", "small"))
     shutil.copytree(trained, run)
     out_of_fold.save(run / OUT_OF_FOLD_FILE)
-    (tried := run / "tried.md").write_text("## What was tried\n\nLess.\n")
+    (tried := run / "tried.md").write_text("# What was tried\n\nLess.\n")
     with pytest.MonkeyPatch.context() as patch:  # writing the parts is slow: once is enough
         patch.setattr("mmsent.training.export.export_parts", copy_parts)
         export(run, data, folder, name="small", version=2, appendix=tried)

@@ -163,9 +163,8 @@ class Engine(ABC):
         )
 
     def _conflict(self, text: NDArray[np.float64], image: NDArray[np.float64]) -> float:
-        score = conflict(text, image)
         calibration = self.conflict_calibration
-        shown = score if calibration is None else calibration.probability(score)
+        shown = conflict(text, image) if calibration is None else calibration.of(text, image)
         return float(np.clip(shown, 0, 1))
 
     def _probabilities(self, head: Head, logits: NDArray[Any]) -> NDArray[np.float64]:

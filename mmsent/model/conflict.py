@@ -1,32 +1,52 @@
-"""From the conflict score to a probability that text and picture of a post are opposite.
+"""From two opinions to a probability that text and picture of a post are opposite.
 
-The score is `inputs.conflict`. Platt, "Probabilistic Outputs for Support Vector Machines", 1999, makes it a
-probability; Saerens, Latinne and Decaestecker, "Adjusting the Outputs of a Classifier to New a Priori
-Probabilities", 2002, carry that to a stream with another share of opposite posts.
+The score is `inputs.conflict` or, where it is known how often each pair of labels is met, `score_given`.
+Platt, "Probabilistic Outputs for Support Vector Machines", 1999, makes it a probability; Saerens, Latinne and
+Decaestecker, "Adjusting the Outputs of a Classifier to New a Priori Probabilities", 2002, carry that to a
+stream with another share of opposite posts.
 """
 
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+
+from mmsent.model.inputs import NEGATIVE, POSITIVE, conflict
+
+Opinions = NDArray[np.float64]
 
 _LEAST_SCORE = 1e-6
 
 
+_Row = tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+
+
 class ConflictCalibration(BaseModel):
-    """logit P = slope · logit(score) + intercept, where a share `prior` of posts is opposite."""
+    """logit P = slope · logit(score) + intercept, where a share `prior` of posts is opposite.
+
+    `joint` is the share of posts with each pair of labels, rows the text's and columns the picture's, both in
+    the order of LABELS; None: unknown, then the score is `inputs.conflict`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     slope: float
     intercept: float
     prior: float = Field(gt=0, lt=1)
+    joint: tuple[_Row, _Row, _Row] | None = None
 
-    def probability(self, scores: Any) -> NDArray[np.float64]:
+    def of(self, text: Opinions, image: Opinions) -> Opinions:
+        """P(opposite) (...) of calibrated opinions (..., 3)."""
+        return self.probability(self.score(text, image))
+
+    def score(self, text: Opinions, image: Opinions) -> Opinions:
+        return conflict(text, image) if self.joint is None else score_given(self.joint, text, image)
+
+    def probability(self, scores: Any) -> Opinions:
         """P(opposite | score) of scores of any shape."""
         log_odds = self.slope * logit(scores) + self.intercept
-        shares: NDArray[np.float64] = np.exp(-np.logaddexp(0, -log_odds))
+        shares: Opinions = np.exp(-np.logaddexp(0, -log_odds))
         return shares
 
     def at(self, prior: float) -> Self:
@@ -38,8 +58,27 @@ class ConflictCalibration(BaseModel):
         return self.model_copy(update={"intercept": self.intercept + shift, "prior": prior})
 
 
-def logit(probability: Any) -> NDArray[np.float64]:
+def score_given(joint: Any, text: Opinions, image: Opinions) -> Opinions:
+    """P(opposite) (...) of opinions (..., 3), where pairs of labels have the shares `joint` (3, 3).
+
+    By Bayes, if words and pixels each depend on their own label alone,
+
+        P(t, p | post) ∝ P(t | text)·P(p | picture)·P(t, p) / (P(t)·P(p)):
+
+    a happy text makes a happy picture likelier, so an unsure picture beside it speaks less for conflict than
+    its own probabilities say.
+    """
+    shares = np.asarray(joint, np.float64)
+    lift = shares * shares.sum() / (shares.sum(axis=1, keepdims=True) * shares.sum(axis=0))
+    pairs = text[..., :, None] * image[..., None, :] * lift
+    found: Opinions = (pairs[..., POSITIVE, NEGATIVE] + pairs[..., NEGATIVE, POSITIVE]) / pairs.sum(
+        axis=(-2, -1)
+    )
+    return found
+
+
+def logit(probability: Any) -> Opinions:
     """Log-odds; probabilities are kept a millionth away from 0 and 1."""
     kept = np.clip(np.asarray(probability, np.float64), _LEAST_SCORE, 1 - _LEAST_SCORE)
-    odds: NDArray[np.float64] = np.log(kept / (1 - kept))
+    odds: Opinions = np.log(kept / (1 - kept))
     return odds

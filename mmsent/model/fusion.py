@@ -266,11 +266,7 @@ class FusionModel(nn.Module, ModelHubMixin):
         self.image_encoder = PictureEncoder(config.image_encoder)
         text_width, image_width = self.text_encoder.config.hidden_size, self.image_encoder.width
         self.text_head = nn.Linear(text_width, len(LABELS))
-        self.image_head = nn.Sequential(
-            nn.Linear(2 * image_width, config.width // 2),
-            nn.GELU(),
-            nn.Linear(config.width // 2, len(LABELS)),
-        )
+        self.image_head = nn.Linear(2 * image_width, len(LABELS))
         self.text_projection = _projection(text_width, config.width)
         self.image_projection = _projection(image_width, config.width)
         self.type_embedding = nn.Parameter(torch.randn(2, config.width) * 0.02)

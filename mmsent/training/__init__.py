@@ -1,4 +1,4 @@
-"""Training, evaluation and export of the model; needs the extra `train`."""
+"""Training, evaluation and export of the model; its modules need the extra `train`."""
 
 from typing import Literal
 

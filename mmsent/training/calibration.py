@@ -14,7 +14,7 @@ from mmsent.engine.base import Head
 from mmsent.errors import InputError
 from mmsent.model.checkpoint import Temperatures
 from mmsent.model.conflict import ConflictCalibration, logit
-from mmsent.model.inputs import softmax
+from mmsent.model.inputs import LABELS, softmax
 from mmsent.training.bootstrap import ratio
 from mmsent.training.data import IGNORED
 
@@ -114,15 +114,47 @@ def _temperature(head: Head, logits: NDArray[Any], labels: NDArray[np.int64]) ->
     return high
 
 
-def fit_conflict(scores: Floats, opposite: NDArray[np.bool_]) -> ConflictCalibration:
-    """Calibrate scores (N,) of posts that the model did not learn from, at their own share of opposite ones.
+def joint_shares(
+    text: NDArray[np.int64], image: NDArray[np.int64], opposite: NDArray[np.bool_], prior: float
+) -> list[list[float]]:
+    """The share of posts with each pair of labels (3, 3), where a share `prior` of posts is opposite.
+
+    `text` and `image` are labels (N,). A post of every pair is added, so that none is impossible (Laplace).
 
     Raises:
         InputError: all posts are of one kind.
     """
+    _check_kinds(opposite)
+    kept = (text != IGNORED) & (image != IGNORED)
+    among = opposite.mean()
+    weights = np.where(opposite, prior / among, (1 - prior) / (1 - among))
+    counts = np.ones((len(LABELS), len(LABELS)))
+    np.add.at(counts, (text[kept], image[kept]), weights[kept])
+    return [[round(share, 6) for share in row] for row in (counts / counts.sum()).tolist()]
+
+
+def fit_conflict(
+    scores: Floats, opposite: NDArray[np.bool_], joint: list[list[float]] | None = None
+) -> ConflictCalibration:
+    """Calibrate scores (N,) of posts that the model did not learn from, at their own share of opposite ones.
+
+    `joint` is what the scores were made with.
+
+    Raises:
+        InputError: all posts are of one kind.
+    """
+    _check_kinds(opposite)
+    fitted = LogisticRegression(C=np.inf).fit(logit(scores)[:, None], opposite)
+    return ConflictCalibration.model_validate(
+        {
+            "slope": float(fitted.coef_[0, 0]),
+            "intercept": float(fitted.intercept_[0]),
+            "prior": float(opposite.mean()),
+            "joint": joint,
+        }
+    )
+
+
+def _check_kinds(opposite: NDArray[np.bool_]) -> None:
     if opposite.all() or not opposite.any():
         raise InputError("conflict is calibrated on opposite posts and on others: give some of both")
-    fitted = LogisticRegression(C=np.inf).fit(logit(scores)[:, None], opposite)
-    return ConflictCalibration(
-        slope=float(fitted.coef_[0, 0]), intercept=float(fitted.intercept_[0]), prior=float(opposite.mean())
-    )

@@ -1,6 +1,7 @@
 """The model card that travels with a checkpoint; its figures are those of `metrics.json`."""
 
 import json
+import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -10,23 +11,21 @@ from mmsent.errors import InputError
 from mmsent.model.conflict import ConflictCalibration
 from mmsent.model.fusion import PRESETS, FusionConfig
 from mmsent.training.report import body, table
-from mmsent.training.run import IMAGE_FILE
 from mmsent.training.summary import HEAD_NAMES, ece, percent, plain, signed
 
 IRONY = " beside irony (TweetEval, Barbieri et al. 2020; SemEval-2018 Task 3A, Van Hee et al. 2018),"
 
 
 def training_records(trained: Path) -> dict[str, dict[str, Any]]:
-    """What the stages noted in `trained`, by stage; `picture` empty where its encoder is not the model's.
+    """What the text and the fusion stage noted in `trained`, by stage.
 
     Raises:
-        InputError: the text or the fusion stage left no record that can be read.
+        InputError: one left no record, or one of an older training.
     """
-    records = {
-        stage: _record(trained / name) for stage, name in (("text", "text.json"), ("fusion", "training.json"))
+    return {
+        "text": _record(trained / "text.json", "irony_texts"),
+        "fusion": _record(trained / "training.json", "posts", "drawings", "picture_start", "picture_record"),
     }
-    own = records["fusion"].get("picture_start") == IMAGE_FILE
-    return records | {"picture": _record(trained / "picture.json") if own else {}}
 
 
 def model_card(
@@ -38,7 +37,7 @@ def model_card(
 ) -> str:
     """The card in Markdown, from the figures of `export` and `training_records`.
 
-    `plots` are files beside the card and what they show; `appendix` is Markdown, sections of level 2.
+    `plots` are files beside the card and what they show; `appendix` is a document in Markdown, for a section.
     """
     template = resources.files("mmsent.training").joinpath("card.md").read_text(encoding="utf-8")
     conflict, left_out = figures["conflict"], figures["out_of_fold"]
@@ -55,7 +54,7 @@ def model_card(
         width=config.width,
         max_length=config.max_length,
         irony=IRONY if records["text"].get("irony_texts") else "",
-        picture_start=_picture_start(config, training["picture_start"], records["picture"]),
+        picture_start=_picture_start(config, training["picture_start"], training["picture_record"] or {}),
         train_posts=f"{training['posts']:,}",
         drawings=f"{training['drawings']:,}",
         megabytes=", ".join(f"{part} {size} MB" for part, size in figures["megabytes"].items()),
@@ -69,16 +68,23 @@ def model_card(
         moved=f"{moved:.3f}",
         results=body(figures, level=3),
         plots="\n".join(f"![{title}]({name})" for name, title in plots.items()),
-        appendix=f"{appendix.strip()}\n\n" if appendix else "",
+        appendix=f"{_demoted(appendix)}\n\n" if appendix else "",
     )
 
 
-def _record(path: Path) -> dict[str, Any]:
+def _record(path: Path, *needed: str) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read what training noted in {path} ({error}): train again") from error
+    if missing := [name for name in needed if name not in found]:
+        raise InputError(f"{path} says nothing of {missing[0]}, it is of an older training: train again")
     return found
+
+
+def _demoted(document: str) -> str:
+    """Every heading one level down."""
+    return re.sub(r"^#", "##", document.strip(), flags=re.MULTILINE)
 
 
 def _text_start(config: FusionConfig) -> str:
@@ -100,8 +106,8 @@ def _picture_start(config: FusionConfig, start: str, record: Mapping[str, Any]) 
     if "teacher" not in record:
         return f"{config.image_encoder} {begun}"
     return (
-        f"{config.image_encoder} {begun}, distilled from {record['teacher']} (Apache-2.0) over "
-        f"{record['photos']:,} photos without sentiment labels ({', '.join(record['sources'])})"
+        f"{config.image_encoder} {begun}, distilled from {record['teacher']} (Apache-2.0) over photos "
+        f"without sentiment labels: {', '.join(record['sources'])}"
     )
 
 

@@ -14,7 +14,7 @@ from mmsent.sources.drawings import SUBJECTS, draw, jpeg, motifs
 from mmsent.training.data import IGNORED, LabelledPost
 
 DRAWINGS = 1_584  # each of 528 motifs thrice
-DEV_SCENES = frozenset({"bus", "strip", "thumb", "vase"})  # of 22; kept for choosing
+DEV_SCENES = frozenset({"bus", "strip", "thumb", "vase"})  # of 22; kept for judging
 
 
 def drawn_posts(folder: Path, *, count: int = DRAWINGS, seed: int = 0) -> list[LabelledPost]:

@@ -78,7 +78,7 @@ def export(
     ):
         raise InputError(f"{output} exists and is no checkpoint: give another folder")
     model, records = load_trained(trained), training_records(trained)
-    more = "" if appendix is None else _text_of(appendix)
+    appendix_text = "" if appendix is None else _text_of(appendix)
     posts = {split: read_posts(data, split) for split in ("train", "dev", "conflict")}
     fitted, on_other_folds = _fit(trained / OUT_OF_FOLD_FILE, [*posts["train"], *posts["conflict"]])
     partial = output.with_name(output.name + ".partial")
@@ -100,7 +100,7 @@ def export(
     )
     figures = _judge(model, partial, data, posts["dev"]) | {"out_of_fold": on_other_folds}
     (partial / "metrics.json").write_text(as_json_text(figures) + "\n")
-    card = model_card(figures, draw_all(figures, partial), model.config, records, more)
+    card = model_card(figures, draw_all(figures, partial), model.config, records, appendix_text)
     model.generate_model_card(text=card).save(partial / "README.md")
     shutil.rmtree(output, ignore_errors=True)
     partial.rename(output)

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from mmsent.engine.base import HEADS, Head
 from mmsent.errors import InputError
 from mmsent.model.checkpoint import Temperatures
-from mmsent.model.conflict import ConflictCalibration
-from mmsent.model.inputs import conflict, softmax
+from mmsent.model.conflict import ConflictCalibration, score_given
+from mmsent.model.inputs import softmax
 from mmsent.training.bootstrap import resample
-from mmsent.training.calibration import fit_conflict, fit_temperatures, reliability
+from mmsent.training.calibration import fit_conflict, fit_temperatures, joint_shares, reliability
 from mmsent.training.conflict_figures import (
     LEAST_PRECISION,
     NATURAL_PREVALENCE,
@@ -42,7 +42,7 @@ class Fitted:
     def probability(self, found: OutOfFoldLogits) -> Floats:
         """P(opposite) (N,)."""
         opinions = self.opinions(found)
-        return self.conflict.probability(conflict(opinions["text"], opinions["image"]))
+        return self.conflict.of(opinions["text"], opinions["image"])
 
 
 def fit_all(found: OutOfFoldLogits) -> Fitted:
@@ -56,8 +56,10 @@ def fit_all(found: OutOfFoldLogits) -> Fitted:
     """
     temperatures = fit_temperatures(found.logits, found.labels)
     text, image = (softmax(found.logits[head], getattr(temperatures, head)) for head in ("text", "image"))
-    scores, opposite = conflict(text, image), _opposite(found)
-    calibration = fit_conflict(scores, opposite).at(NATURAL_PREVALENCE)
+    opposite = _opposite(found)
+    joint = joint_shares(found.labels["text"], found.labels["image"], opposite, NATURAL_PREVALENCE)
+    scores = score_given(joint, text, image)
+    calibration = fit_conflict(scores, opposite, joint).at(NATURAL_PREVALENCE)
     if calibration.slope <= 0:
         raise InputError(
             "opposite posts have no higher conflict score than others in the out-of-fold logits: train longer"

@@ -67,7 +67,7 @@ class FusionTask:
     """Trains the text encoder, its head and the fusion; the pictures' maps are fixed.
 
     Every batch carries `texts_per_batch` SemEval texts beside the posts, so that the text head keeps what
-    it learned there; their labels weigh by `text_balance`, as in the text stage. Indices below the number of
+    it learned there; their labels weigh by their rarity, as in the text stage. Indices below the number of
     posts are posts, the others SemEval texts: so `reader` numbers them.
     """
 
@@ -83,7 +83,6 @@ class FusionTask:
         *,
         judge: "FusionJudge",
         recipe: FusionRecipe | None = None,
-        text_balance: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.model, self.reader, self.posts, self.views = model, reader, posts, views
@@ -98,7 +97,9 @@ class FusionTask:
         self.text_labels = torch.tensor([*text_labels, *others], device=device)
         self.weights = row_weights(labels, balance).to(device)
         self.image_weights = row_weights(image_labels, balance).to(device)
-        text_weights = torch.cat([row_weights(text_labels, balance), row_weights(others, text_balance)])
+        text_weights = torch.cat(
+            [row_weights(text_labels, balance), row_weights(others, self.recipe.texts_balance)]
+        )
         self.text_weights = text_weights.to(device)
 
     def parameter_groups(self) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from mmsent.training.run import IMAGE_FILE, Run
 from mmsent.training.teacher import Teacher
 
 PRETRAINED_FILE = "pretrained.safetensors"
+RECORD_FILE = "picture.json"
 SNAPSHOT_STEPS = 50
 _LEAST_PHOTOS = 8
 
@@ -61,17 +62,30 @@ def train_pictures(run: Run) -> dict[str, Any]:
         figures |= {"teacher": name, "photos": len(photos), "sources": _sources(run)}
         figures["distillation"], weights = _distil(run, teacher, photos, weights)
     _save(weights, run.output / IMAGE_FILE)
-    (run.output / "picture.json").write_text(json.dumps(figures, indent=2) + "\n")
+    (run.output / RECORD_FILE).write_text(json.dumps(figures, indent=2) + "\n")
     return figures
 
 
+def read_record(output: Path) -> dict[str, Any]:
+    """What the picture stage noted of the encoder in `output`; raises InputError if it cannot be read."""
+    path = output / RECORD_FILE
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path} ({error}): run `mmsent train --stage picture` again") from error
+    return found
+
+
 def _sources(run: Run) -> list[str]:
-    posts = ["mvsa-single"] if has_posts(run.data) else []
-    return [*posts, *(folder.name for folder in (*run.photos, run.tiny_imagenet) if folder)]
+    posts = ["pictures of MVSA-Single (research use)"] if has_posts(run.data) else []
+    folders = [f"`{folder.resolve().name}`" for folder in run.photos]
+    return [*posts, *folders, *(["Tiny ImageNet (research use)"] if run.tiny_imagenet else [])]
 
 
 def distillation_photos(run: Run) -> list[Path]:
     """The photos in full size: of the posts, and of every folder named; each file was found readable."""
+    if not run.data.is_dir():
+        raise InputError(f"no folder {run.data}: give the folder that holds the data sets")
     files: list[Path] = []
     for split in sorted(post_splits(run.data)) if has_posts(run.data) else ():
         files += [post.image for post in read_posts(run.data, split)]

@@ -37,9 +37,8 @@ class TextRecipe(_Settings):
 
     It is done `runs` times with other seeds, and their weights are averaged: no dearer than more epochs, and
     surer. `class_balance` is the power of (mean number of texts with a label / number with its own) that
-    weighs the label in the loss, here and where the fusion stage mixes these texts in: few of them are
-    negative, and SemEval-2017 4A is judged by macro recall. Training stops after `patience` epochs without a
-    better one.
+    weighs the label in the loss: few of these texts are negative, and SemEval-2017 4A is judged by macro
+    recall. Training stops after `patience` epochs without a better one.
     """
 
     runs: int = Field(default=2, ge=1)
@@ -55,6 +54,7 @@ class TextRecipe(_Settings):
 class FusionRecipe(_Settings):
     """The fusion stage, and how it keeps the modalities in balance.
 
+    `class_balance` is that of the posts, `texts_balance` that of the SemEval texts beside them.
     `frozen_layers` of the text encoder, from below, learn nothing. `pictures` False withholds all pictures
     from fusion: a model of the text alone, to compare with. `modality_dropout` is the chance that a post's
     words or its picture, one of them, are withheld from fusion. `unimodal_weight` weighs the loss of fusion
@@ -70,6 +70,7 @@ class FusionRecipe(_Settings):
     head_rate: float = Field(default=5e-4, gt=0)
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     class_balance: float = Field(default=0.0, ge=0, le=1)
+    texts_balance: float = Field(default=0.5, ge=0, le=1)
     frozen_layers: int = Field(default=0, ge=0)
     pictures: bool = True
     modality_dropout: float = Field(default=0.0, ge=0, le=1)

@@ -32,7 +32,7 @@ TEXT_PARTS = ("text_encoder.", "text_head.")
 class Run:
     """A run's arguments, and what several stages read.
 
-    `image_weights`, `photos` and `tiny_imagenet` are what the picture encoder starts from.
+    `image_weights`, `photos` and `tiny_imagenet` are what the picture encoder is made from.
     """
 
     recipe: Recipe
@@ -45,14 +45,13 @@ class Run:
     resume: bool = True
 
     def fit(
-        self, task: Task, recipe: TextRecipe | FusionRecipe, output: Path, *, number: int = 0
+        self, task: Task, recipe: TextRecipe | FusionRecipe, output: Path, *, seed: int
     ) -> list[dict[str, Any]]:
-        """`number` tells repetitions apart: each has a seed of its own."""
         schedule = Schedule(
             recipe.epochs,
-            seed=self.recipe.seed + number,
+            seed=seed,
             patience=recipe.patience,
-            recipe=recipe.model_dump_json(),
+            recipe=recipe.model_dump_json(exclude={"runs"}),
         )
         return fit(task, schedule, output, resume=self.resume)
 
@@ -111,7 +110,7 @@ class PictureMaps:
         drawn = np.array([post.split == "train" for post in self.drawn], np.bool_)
         lessons = [lesson.part(rows) for lesson in self._photos]
         lessons += [lesson.part(np.flatnonzero(drawn)) for lesson in self._drawings]
-        teach(model.image_head, lessons, self._run.recipe.seed)
+        teach(model.image_head, lessons)
         judged = {"photos": self._dev}
         if len(others := np.flatnonzero(~drawn)):
             judged["drawings"] = self._drawings[0].part(others)
@@ -175,10 +174,9 @@ def fit_fusion(
         texts,
         judge=FusionJudge(judged, dev, maps.judged, pictures=recipe.pictures),
         recipe=recipe,
-        text_balance=run.recipe.text.class_balance,
         seed=run.recipe.seed,
     )
-    return run.fit(task, recipe, output)
+    return run.fit(task, recipe, output, seed=run.recipe.seed)
 
 
 def keep_words(run: Run, model: FusionModel) -> TextReader:

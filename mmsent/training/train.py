@@ -18,13 +18,14 @@ from mmsent.training import Stage
 from mmsent.training.curves import write_curves
 from mmsent.training.data import head_labels, make_folder, read_irony, read_texts
 from mmsent.training.device import best_device
+from mmsent.training.fit import weights_hash
 from mmsent.training.fusion_stage import TextReader, all_logits, freeze
 from mmsent.training.out_of_fold import FITTED_SPLITS, OutOfFoldLogits, group_folds
 from mmsent.training.photos import check_photos
-from mmsent.training.picture_stage import train_pictures
+from mmsent.training.picture_stage import read_record, train_pictures
 from mmsent.training.recipe import Recipe
 from mmsent.training.repeats import post_groups
-from mmsent.training.run import TEXT_FILE, TEXT_PARTS, PictureMaps, Run, fit_fusion
+from mmsent.training.run import IMAGE_FILE, TEXT_FILE, TEXT_PARTS, PictureMaps, Run, fit_fusion
 from mmsent.training.text_stage import TextTask, mean_weights
 
 OUT_OF_FOLD_FILE = "out_of_fold.npz"
@@ -86,6 +87,7 @@ def _train_text(run: Run) -> dict[str, Any]:
     )
     histories, weights = [], []
     for number in range(recipe.runs):
+        seed = recipe.runs * run.recipe.seed + number
         torch.manual_seed(run.recipe.seed)
         model = FusionModel(run.config.model_copy(update={"dropout": 0.0}))
         model.load_text_encoder()
@@ -97,15 +99,15 @@ def _train_text(run: Run) -> dict[str, Any]:
             irony=irony,
             irony_dev=irony_dev,
             recipe=recipe,
-            seed=run.recipe.seed + number,
+            seed=seed,
         )
         folder = run.output / f"text-{number}"
-        histories.append(run.fit(task, recipe, folder, number=number))
+        histories.append(run.fit(task, recipe, folder, seed=seed))
         write_curves(task.name, folder)
         weights.append(task.model.state_dict())
     task.model.load_state_dict(mean_weights(weights))
     with torch.inference_mode():
-        figures = task.judge()
+        figures = {name: round(value, 4) for name, value in task.judge().items()}
     state = {name: each for name, each in task.fusion.state_dict().items() if name.startswith(TEXT_PARTS)}
     save_file({name: each.contiguous() for name, each in state.items()}, run.output / TEXT_FILE)
     record = {"stage": "text", "irony_texts": len(irony), "runs": histories, "mean": figures}
@@ -126,6 +128,7 @@ def _train_fusion(run: Run) -> dict[str, Any]:
         "stage": "fusion",
         "picture_encoder": maps.encoder_hash,
         "picture_start": start.name if start else run.config.image_weights,
+        "picture_record": read_record(run.output) if start == run.output / IMAGE_FILE else None,
         "posts": len(everything),
         "drawings": sum(post.split == "train" for post in maps.drawn),
     }
@@ -137,9 +140,10 @@ def _train_folds(run: Run) -> dict[str, Any]:
     fitted = [post for split in FITTED_SPLITS for post in run.posts[split]]
     split = np.array([post.split for post in fitted])
     fold = group_folds(post_groups(fitted), split, run.recipe.seed)
-    maps = PictureMaps(run, run.new_model())
+    model = run.new_model()
+    _check_same(run, weights_hash(model.image_encoder))
+    maps = PictureMaps(run, model)
     fitted_maps = maps.fitted
-    _check_same(run, maps.encoder_hash)
     logits: dict[Head, NDArray[np.float32]] = {head: np.zeros((len(fitted), 3), np.float32) for head in HEADS}
     histories = []
     for number in np.unique(fold):
@@ -164,7 +168,7 @@ def _train_folds(run: Run) -> dict[str, Any]:
 
 
 def _check_same(run: Run, encoder_hash: str) -> None:
-    """Raise InputError without a fusion stage of this recipe and picture encoder: folds tell how it does."""
+    """Folds stand for the fusion stage's model; raises InputError without one of this recipe and encoder."""
     path = run.output / "training.json"
     try:
         figures = json.loads(path.read_bytes())
