@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,8 @@ def seed() -> None:
 
 
 def run_of(output: Path, *, epochs: int = 2, teacher: str = "efficientnet-lite0", **changes: Any) -> Run:
-    """Over photos alone: there is no data."""
+    """Over photos alone: the folder of data is empty."""
+    (output / "data").mkdir(parents=True, exist_ok=True)
     recipe = PictureRecipe.model_validate(
         {"pretraining_epochs": 2, "distillation_epochs": epochs, "batch_size": 8, "teacher": teacher}
     )
@@ -154,9 +156,11 @@ def whole(
     return output
 
 
-def test_the_stage_leaves_an_encoder_that_the_model_takes(whole: Path) -> None:
+def test_the_stage_leaves_an_encoder_that_the_model_takes(whole: Path, photos: Path) -> None:
     figures = json.loads((whole / "picture.json").read_text())
     assert [len(figures[step]) for step in ("pretraining", "distillation")] == [2, 2]
+    assert (figures["start"], figures["photos"]) == ("pretraining", 25)
+    assert figures["sources"] == [f"`{photos.name}`", "Tiny ImageNet (research use)"]
     model = FusionModel(TINY)
     untouched = model.image_encoder.bn1.running_mean.clone()
     model.load_image_encoder(whole / IMAGE_FILE)
@@ -252,6 +256,11 @@ def test_damaged_photos_are_named(photos: Path, tmp_path: Path) -> None:
 def test_what_is_missing_is_said(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
         train_pictures(run_of(tmp_path, **changes))
+
+
+def test_data_that_are_not_there_are_missed(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="give the folder that holds the data sets"):
+        train_pictures(replace(run_of(tmp_path, photos=(photos,)), data=tmp_path / "typo"))
 
 
 def test_unknown_classes_are_said(tiny_imagenet: Path, tmp_path: Path) -> None:

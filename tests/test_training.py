@@ -23,6 +23,7 @@ from mmsent.errors import InputError  # noqa: E402  after the skip
 from mmsent.model.checkpoint import load_checkpoint  # noqa: E402  after the skip
 from mmsent.model.fusion import FusionConfig, FusionModel, PictureEncoder  # noqa: E402  after the skip
 from mmsent.model.inputs import TextTokenizer  # noqa: E402  after the skip
+from mmsent.training.card import picture_start, training_records  # noqa: E402  after the skip
 from mmsent.training.data import (  # noqa: E402  after the skip
     IGNORED,
     head_labels,
@@ -362,6 +363,46 @@ def test_a_record_that_is_missing_is_named_before_anything_is_written(
     with pytest.raises(InputError, match=rf"{name}.*train again"):
         export(bare, data, tmp_path / "new")
     assert not list(tmp_path.glob("new*"))
+
+
+def test_a_record_of_an_older_training_is_refused(trained: Path, tmp_path: Path) -> None:
+    for name in ("text.json", "training.json"):
+        shutil.copy(trained / name, tmp_path)
+    record = json.loads((tmp_path / "training.json").read_text())
+    del record["picture_record"]
+    (tmp_path / "training.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"nothing of picture_record.*train again"):
+        training_records(tmp_path)
+
+
+def test_an_appendix_that_is_not_there_is_missed_at_once(trained: Path, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.md.*a file of Markdown"):
+        export(trained, data, tmp_path / "new", appendix=tmp_path / "none.md")
+    assert not list(tmp_path.glob("new*"))
+
+
+@pytest.mark.parametrize(
+    ("start", "record", "told"),
+    [
+        ("IMAGENET1K_V1", {}, "resnet18 with torchvision's IMAGENET1K_V1 (ImageNet; research use)"),
+        ("mine.safetensors", {}, "resnet18 of the file `mine.safetensors`"),
+        (
+            "image.safetensors",
+            {"start": "pretraining"},
+            "resnet18 pre-trained on Tiny ImageNet (research use)",
+        ),
+        (
+            "image.safetensors",
+            {"start": "a.safetensors", "teacher": "efficientnet-lite2", "sources": ["`cats`", "`dogs`"]},
+            "resnet18 of the file `a.safetensors`, distilled from efficientnet-lite2 (Apache-2.0) over "
+            "photos without sentiment labels: `cats`, `dogs`",
+        ),
+    ],
+)
+def test_the_card_tells_where_the_picture_encoder_comes_from(
+    start: str, record: dict[str, Any], told: str
+) -> None:
+    assert picture_start(FusionConfig.preset(), start, record) == told
 
 
 def test_no_part_names_a_place_of_this_machine(checkpoint: Path, trained: Path) -> None:

@@ -68,13 +68,19 @@ def score_given(joint: Any, text: Opinions, image: Opinions) -> Opinions:
     a happy text makes a happy picture likelier, so an unsure picture beside it speaks less for conflict than
     its own probabilities say.
     """
-    shares = np.asarray(joint, np.float64)
-    lift = shares * shares.sum() / (shares.sum(axis=1, keepdims=True) * shares.sum(axis=0))
-    pairs = text[..., :, None] * image[..., None, :] * lift
+    pairs = text[..., :, None] * image[..., None, :] * lift(joint)
     found: Opinions = (pairs[..., POSITIVE, NEGATIVE] + pairs[..., NEGATIVE, POSITIVE]) / pairs.sum(
         axis=(-2, -1)
     )
     return found
+
+
+def lift(joint: Any) -> Opinions:
+    """How much oftener than by chance each pair of labels is met, P(t, p) / (P(t)·P(p)), of shares (3, 3)."""
+    shares = np.asarray(joint, np.float64)
+    chance = shares.sum(axis=1, keepdims=True) * shares.sum(axis=0) / shares.sum()
+    oftener: Opinions = shares / chance
+    return oftener
 
 
 def logit(probability: Any) -> Opinions:

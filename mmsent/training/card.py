@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mmsent.errors import InputError
-from mmsent.model.conflict import ConflictCalibration
+from mmsent.model.conflict import ConflictCalibration, lift
 from mmsent.model.fusion import PRESETS, FusionConfig
+from mmsent.model.inputs import LABELS
 from mmsent.training.report import body, table
 from mmsent.training.summary import HEAD_NAMES, ece, percent, plain, signed
 
@@ -54,13 +55,14 @@ def model_card(
         width=config.width,
         max_length=config.max_length,
         irony=IRONY if records["text"].get("irony_texts") else "",
-        picture_start=_picture_start(config, training["picture_start"], training["picture_record"] or {}),
+        picture_start=picture_start(config, training["picture_start"], training["picture_record"] or {}),
         train_posts=f"{training['posts']:,}",
         drawings=f"{training['drawings']:,}",
         megabytes=", ".join(f"{part} {size} MB" for part, size in figures["megabytes"].items()),
         temperatures=", ".join(f"{HEAD_NAMES[head]} {t:.3f}" for head, t in figures["temperatures"].items()),
         prior=f"{calibration.prior:.1%}",
         conflict=f"{calibration.slope:.4f} · logit(score) {signed(calibration.intercept, 4)}",
+        lift=_lift(calibration),
         threshold=f"{conflict['threshold']:.3f}",
         fitted_posts=f"{left_out['conflict']['posts'] + left_out['conflict']['others']:,}",
         folds=left_out["folds"],
@@ -94,7 +96,8 @@ def _text_start(config: FusionConfig) -> str:
     return config.text_encoder + (" (Apache-2.0)" if ours else "")
 
 
-def _picture_start(config: FusionConfig, start: str, record: Mapping[str, Any]) -> str:
+def picture_start(config: FusionConfig, start: str, record: Mapping[str, Any]) -> str:
+    """Where the picture encoder comes from; `record` is the picture stage's, empty where there was none."""
     if start == config.image_weights:
         return f"{config.image_encoder} with torchvision's {start} (ImageNet; research use)"
     if not record:
@@ -109,6 +112,14 @@ def _picture_start(config: FusionConfig, start: str, record: Mapping[str, Any]) 
         f"{config.image_encoder} {begun}, distilled from {record['teacher']} (Apache-2.0) over photos "
         f"without sentiment labels: {', '.join(record['sources'])}"
     )
+
+
+def _lift(calibration: ConflictCalibration) -> str:
+    rows = [
+        [text, *(f"{each:.2f}" for each in row)]
+        for text, row in zip(LABELS, lift(calibration.joint), strict=True)
+    ]
+    return table(["text \\ picture", *LABELS], rows)
 
 
 def _left_out(row: dict[str, Any]) -> str:
