@@ -71,6 +71,12 @@ def test_of_independent_labels_the_score_is_the_plain_one() -> None:
     np.testing.assert_allclose(told.of(text, image), CALIBRATION.of(text, image))
 
 
+def test_a_power_sharpens_the_pictures_opinion() -> None:
+    text, image = np.array([0.7, 0.2, 0.1]), np.array([0.2, 0.2, 0.6])
+    sharp = CALIBRATION.model_copy(update={"image_power": 2.0})
+    assert sharp.score(text, image) == pytest.approx(0.7 * 0.36 / 0.44 + 0.1 * 0.04 / 0.44)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -13,7 +13,9 @@ from sklearn.metrics import roc_auc_score
 
 from mmsent.engine.base import HEADS
 from mmsent.errors import InputError
+from mmsent.model.conflict import ConflictCalibration
 from mmsent.model.inputs import NEGATIVE, POSITIVE, conflict, softmax
+from mmsent.training.calibration import fit_conflict_of
 from mmsent.training.conflict_figures import LEAST_PRECISION, NATURAL_PREVALENCE
 from mmsent.training.data import IGNORED
 from mmsent.training.fitted import Fitted, fit_all, fitted_figures, kept_rows
@@ -118,6 +120,19 @@ def test_labels_that_are_met_together_are_fitted() -> None:
     )
     fitted = fit_all(drawn)
     np.testing.assert_allclose(fitted.conflict.joint, joint, atol=0.02)
+    assert fitted.conflict.image_power == 1  # as it was drawn
     opinions = fitted.opinions(drawn)
     plain = conflict(opinions["text"], opinions["image"])
     assert roc_auc_score(opposite, fitted.probability(drawn)) > roc_auc_score(opposite, plain) + 0.01
+
+
+def test_the_power_of_the_pictures_opinion_is_found() -> None:
+    generator = np.random.default_rng(2)
+    text, image = (generator.dirichlet(np.ones(3), size=20_000) for _ in range(2))
+    form = {"joint": ((1.0,) * 3,) * 3, "image_power": 2.0}
+    truth = ConflictCalibration.model_validate({"slope": 1, "intercept": 0, "prior": 0.2, **form})
+    opposite = generator.random(20_000) < truth.of(text, image)
+    fitted = fit_conflict_of(text, image, opposite, truth.joint)
+    assert fitted.image_power == 2
+    assert fitted.prior == opposite.mean()
+    np.testing.assert_allclose(fitted.of(text, image), truth.of(text, image), atol=0.05)

@@ -26,7 +26,8 @@ class ConflictCalibration(BaseModel):
     """logit P = slope · logit(score) + intercept, where a share `prior` of posts is opposite.
 
     `joint` is the share of posts with each pair of labels, rows the text's and columns the picture's, both in
-    the order of LABELS; None: unknown, then the score is `inputs.conflict`.
+    the order of LABELS; None: unknown, then the score is `inputs.conflict`. The picture's probabilities are
+    raised to `image_power` first: where people felt the opposite, the picture is clearer than most.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -35,13 +36,16 @@ class ConflictCalibration(BaseModel):
     intercept: float
     prior: float = Field(gt=0, lt=1)
     joint: tuple[_Row, _Row, _Row] | None = None
+    image_power: PositiveFloat = 1.0
 
     def of(self, text: Opinions, image: Opinions) -> Opinions:
         """P(opposite) (...) of calibrated opinions (..., 3)."""
         return self.probability(self.score(text, image))
 
     def score(self, text: Opinions, image: Opinions) -> Opinions:
-        return conflict(text, image) if self.joint is None else score_given(self.joint, text, image)
+        sharp = image**self.image_power
+        sharp /= sharp.sum(axis=-1, keepdims=True)
+        return conflict(text, sharp) if self.joint is None else score_given(self.joint, text, sharp)
 
     def probability(self, scores: Any) -> Opinions:
         """P(opposite | score) of scores of any shape."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 
 from mmsent.engine.base import Head
 from mmsent.errors import InputError
@@ -20,6 +21,7 @@ from mmsent.training.data import IGNORED
 
 BINS = 15  # of equal width, as Guo et al.; the thin ones weigh little, and the band has the same
 SIMULATIONS = 1_000
+IMAGE_POWERS = (1.0, 1.5, 2.0, 3.0)
 TEMPERATURE_RANGE = (0.05, 20.0)
 _BISECTIONS = 60  # more than float64 can tell apart
 _LEAST_SLOPE = 1e-9
@@ -116,7 +118,7 @@ def _temperature(head: Head, logits: NDArray[Any], labels: NDArray[np.int64]) ->
 
 def joint_shares(
     text: NDArray[np.int64], image: NDArray[np.int64], opposite: NDArray[np.bool_], prior: float
-) -> list[list[float]]:
+) -> tuple[tuple[float, ...], ...]:
     """The share of posts with each pair of labels (3, 3), where a share `prior` of posts is opposite.
 
     `text` and `image` are labels (N,). A post of every pair is added, so that none is impossible (Laplace).
@@ -130,29 +132,38 @@ def joint_shares(
     weights = np.where(opposite, prior / among, (1 - prior) / (1 - among))
     counts = np.ones((len(LABELS), len(LABELS)))
     np.add.at(counts, (text[kept], image[kept]), weights[kept])
-    return [[round(share, 6) for share in row] for row in (counts / counts.sum()).tolist()]
+    return tuple(tuple(round(share, 6) for share in row) for row in (counts / counts.sum()).tolist())
 
 
-def fit_conflict(
-    scores: Floats, opposite: NDArray[np.bool_], joint: list[list[float]] | None = None
-) -> ConflictCalibration:
+def fit_conflict(scores: Floats, opposite: NDArray[np.bool_]) -> ConflictCalibration:
     """Calibrate scores (N,) of posts that the model did not learn from, at their own share of opposite ones.
-
-    `joint` is what the scores were made with.
 
     Raises:
         InputError: all posts are of one kind.
     """
     _check_kinds(opposite)
     fitted = LogisticRegression(C=np.inf).fit(logit(scores)[:, None], opposite)
-    return ConflictCalibration.model_validate(
-        {
-            "slope": float(fitted.coef_[0, 0]),
-            "intercept": float(fitted.intercept_[0]),
-            "prior": float(opposite.mean()),
-            "joint": joint,
-        }
+    return ConflictCalibration(
+        slope=float(fitted.coef_[0, 0]), intercept=float(fitted.intercept_[0]), prior=float(opposite.mean())
     )
+
+
+def fit_conflict_of(
+    text: Floats, image: Floats, opposite: NDArray[np.bool_], joint: tuple[tuple[float, ...], ...]
+) -> ConflictCalibration:
+    """The calibration of calibrated opinions (N, 3) whose probabilities have the least log-loss.
+
+    It tries each of IMAGE_POWERS; raises as `fit_conflict`.
+    """
+    tried = []
+    for power in IMAGE_POWERS:
+        form = {"joint": joint, "image_power": power}
+        scores = ConflictCalibration.model_validate({"slope": 1, "intercept": 0, "prior": 0.5, **form}).score(
+            text, image
+        )
+        fitted = fit_conflict(scores, opposite).model_copy(update=form)
+        tried.append((log_loss(opposite, fitted.probability(scores)), power, fitted))
+    return min(tried)[2]
 
 
 def _check_kinds(opposite: NDArray[np.bool_]) -> None:

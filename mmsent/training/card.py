@@ -62,6 +62,7 @@ def model_card(
         temperatures=", ".join(f"{HEAD_NAMES[head]} {t:.3f}" for head, t in figures["temperatures"].items()),
         prior=f"{calibration.prior:.1%}",
         conflict=f"{calibration.slope:.4f} · logit(score) {signed(calibration.intercept, 4)}",
+        power=f"{calibration.image_power:g}",
         lift=_lift(calibration),
         threshold=f"{conflict['threshold']:.3f}",
         fitted_posts=f"{left_out['conflict']['posts'] + left_out['conflict']['others']:,}",

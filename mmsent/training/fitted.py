@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from mmsent.engine.base import HEADS, Head
 from mmsent.errors import InputError
 from mmsent.model.checkpoint import Temperatures
-from mmsent.model.conflict import ConflictCalibration, score_given
+from mmsent.model.conflict import ConflictCalibration
 from mmsent.model.inputs import softmax
 from mmsent.training.bootstrap import resample
-from mmsent.training.calibration import fit_conflict, fit_temperatures, joint_shares, reliability
+from mmsent.training.calibration import fit_conflict_of, fit_temperatures, joint_shares, reliability
 from mmsent.training.conflict_figures import (
     LEAST_PRECISION,
     NATURAL_PREVALENCE,
@@ -58,13 +58,12 @@ def fit_all(found: OutOfFoldLogits) -> Fitted:
     text, image = (softmax(found.logits[head], getattr(temperatures, head)) for head in ("text", "image"))
     opposite = _opposite(found)
     joint = joint_shares(found.labels["text"], found.labels["image"], opposite, NATURAL_PREVALENCE)
-    scores = score_given(joint, text, image)
-    calibration = fit_conflict(scores, opposite, joint).at(NATURAL_PREVALENCE)
+    calibration = fit_conflict_of(text, image, opposite, joint).at(NATURAL_PREVALENCE)
     if calibration.slope <= 0:
         raise InputError(
             "opposite posts have no higher conflict score than others in the out-of-fold logits: train longer"
         )
-    probability = calibration.probability(scores)
+    probability = calibration.of(text, image)
     threshold = choose_threshold(probability, opposite, NATURAL_PREVALENCE, LEAST_PRECISION)
     return Fitted(temperatures, calibration, threshold)
 
