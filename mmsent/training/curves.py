@@ -40,10 +40,9 @@ def _read_log(path: Path) -> list[dict[str, Any]]:
 def _draw(stage: str, losses: list[dict[str, Any]], epochs: list[dict[str, Any]]) -> Figure:
     figure = Figure(figsize=_SIZE, layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.plot([row["loss"] for row in losses])
-    left.set(
-        title=f"{stage}: loss while training", xlabel=f"{LOG_STEPS} steps", ylabel="loss of a batch in nats"
-    )
+    steps = [LOG_STEPS * (place + 1) for place in range(len(losses))]
+    left.plot(steps, [row["loss"] for row in losses])
+    left.set(title=f"{stage}: loss while training", xlabel="step", ylabel="loss of a batch in nats")
     numbers = [row["epoch"] + 1 for row in epochs]
     for name in epochs[0]:
         if name not in {"epoch", "selection"} and not name.endswith("log_loss"):
