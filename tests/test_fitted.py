@@ -9,13 +9,11 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra `train`")
 pytest.importorskip("sklearn", reason="needs the extra `train`")
 
-from sklearn.metrics import roc_auc_score
-
 from mmsent.engine.base import HEADS
 from mmsent.errors import InputError
-from mmsent.model.conflict import ConflictCalibration
-from mmsent.model.inputs import NEGATIVE, POSITIVE, conflict, softmax
-from mmsent.training.calibration import fit_conflict_of
+from mmsent.model.conflict import ConflictCalibration, score_given
+from mmsent.model.inputs import NEGATIVE, NEUTRAL, POSITIVE, conflict, softmax
+from mmsent.training.calibration import fit_conflict_of, joint_shares
 from mmsent.training.conflict_figures import LEAST_PRECISION, NATURAL_PREVALENCE
 from mmsent.training.data import IGNORED
 from mmsent.training.fitted import Fitted, fit_all, fitted_figures, kept_rows
@@ -102,7 +100,7 @@ def test_logits_that_say_nothing_of_conflict_are_refused(found: OutOfFoldLogits)
 def test_labels_that_are_met_together_are_fitted() -> None:
     """Words and pixels go by their own label alone; happy pictures stand beside sad words, too."""
     generator = np.random.default_rng(1)
-    joint = np.array([[0.30, 0.05, 0.01], [0.20, 0.11, 0.08], [0.06, 0.04, 0.15]])
+    joint = np.array([[0.30, 0.12, 0.04], [0.12, 0.09, 0.06], [0.04, 0.06, 0.17]])
     pairs = generator.choice(9, p=joint.ravel(), size=POSTS)
     labels = {"text": pairs // 3, "image": pairs % 3, "fused": pairs // 3}
     marginal = {"text": joint.sum(axis=1), "image": joint.sum(axis=0), "fused": joint.sum(axis=1)}
@@ -122,8 +120,20 @@ def test_labels_that_are_met_together_are_fitted() -> None:
     np.testing.assert_allclose(fitted.conflict.joint, joint, atol=0.02)
     assert fitted.conflict.image_power == 1  # as it was drawn
     opinions = fitted.opinions(drawn)
-    plain = conflict(opinions["text"], opinions["image"])
-    assert roc_auc_score(opposite, fitted.probability(drawn)) > roc_auc_score(opposite, plain) + 0.01
+    text, image = (softmax(drawn.logits[head], 1.4) for head in ("text", "image"))
+    as_drawn = fitted.conflict.at(opposite.mean()).of(opinions["text"], opinions["image"])
+    assert np.abs(as_drawn - score_given(joint, text, image)).mean() < 0.01
+
+
+def test_pairs_are_counted_at_the_natural_share_in_both_directions_alike() -> None:
+    text = np.array([POSITIVE] * 60 + [NEGATIVE] * 30 + [NEUTRAL] * 2)
+    image = np.array([POSITIVE] * 60 + [POSITIVE] * 30 + [IGNORED] * 2)
+    shares = np.array(joint_shares(text, image, text == NEGATIVE, 0.1))
+    posts = 92 * 0.9 * 60 / 62 + 92 * 0.1 + 9  # one of every pair; those without a label only weigh
+    assert shares.sum() == pytest.approx(1, abs=1e-5)
+    assert shares[POSITIVE, POSITIVE] == pytest.approx((92 * 0.9 * 60 / 62 + 1) / posts, abs=1e-5)
+    assert shares[NEGATIVE, POSITIVE] == shares[POSITIVE, NEGATIVE]
+    assert shares[NEGATIVE, POSITIVE] == pytest.approx((92 * 0.1 / 2 + 1) / posts, abs=1e-5)
 
 
 def test_the_power_of_the_pictures_opinion_is_found() -> None:

@@ -122,6 +122,8 @@ def joint_shares(
     """The share of posts with each pair of labels (3, 3), where a share `prior` of posts is opposite.
 
     `text` and `image` are labels (N,). A post of every pair is added, so that none is impossible (Laplace).
+    Both directions of a pair get their mean: that text and picture agree more often than by chance holds
+    wherever people post both, but which of the two is the happier one is the data set's own.
 
     Raises:
         InputError: all posts are of one kind.
@@ -132,6 +134,7 @@ def joint_shares(
     weights = np.where(opposite, prior / among, (1 - prior) / (1 - among))
     counts = np.ones((len(LABELS), len(LABELS)))
     np.add.at(counts, (text[kept], image[kept]), weights[kept])
+    counts += counts.T
     return tuple(tuple(round(share, 6) for share in row) for row in (counts / counts.sum()).tolist())
 
 
