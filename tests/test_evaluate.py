@@ -144,7 +144,7 @@ def test_a_calibrated_conflict_is_judged_as_the_probability_that_is_shown(data: 
     figures = judged(data, engine, prior=0.1)
     conflict, calibration = figures["conflict"], figures["conflict"]["calibration"]
     assert score["calibration"]["shipped"] is None
-    assert calibration["shipped"] == {"slope": 3.0, "intercept": 0.0, "prior": 0.1}
+    assert calibration["shipped"] == engine.conflict_calibration.model_dump()
     assert conflict["auroc"] == score["auroc"]
     assert [each["posts"] for each in conflict["calibration"]["shown"]["bins"]][-1] == 12
     highest = calibration["shown"]["bins"][-1]
