@@ -281,6 +281,14 @@ def test_weights_that_are_not_there_are_missed_at_once(data: Path, tmp_path: Pat
         check(["text", "fusion"], Run(RECIPE, RECIPE.config(), data, tmp_path, tmp_path / "none.safetensors"))
 
 
+def test_an_own_picture_encoder_without_its_record_is_missed_at_once(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    shutil.copy(trained / "resnet.safetensors", tmp_path / "image.safetensors")
+    with pytest.raises(InputError, match=r"picture\.json.*--stage picture"):
+        check(["fusion"], Run(RECIPE, RECIPE.config(), data, tmp_path))
+
+
 def test_fusion_without_text_stage_says_so(data: Path, trained: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="text stage first"):
         train("fusion", Run(RECIPE, RECIPE.config(), data, tmp_path, trained / "resnet.safetensors"))
@@ -344,23 +352,20 @@ def test_the_cards_figures_are_those_of_evaluate(checkpoint: Path, figures: dict
     assert len(shown) == 4
 
 
-def test_export_without_out_of_fold_logits_says_how_to_make_them(
-    trained: Path, data: Path, tmp_path: Path
-) -> None:
-    bare = tmp_path / "bare"
-    shutil.copytree(trained, bare, ignore=shutil.ignore_patterns(OUT_OF_FOLD_FILE))
-    with pytest.raises(InputError, match=r"no out-of-fold logits.*mmsent train"):
-        export(bare, data, tmp_path / "new")
-    assert not list(tmp_path.glob("new*"))
-
-
-@pytest.mark.parametrize("name", ["text.json", "training.json"])
-def test_a_record_that_is_missing_is_named_before_anything_is_written(
-    trained: Path, data: Path, tmp_path: Path, name: str
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (OUT_OF_FOLD_FILE, "no out-of-fold logits.*mmsent train"),
+        ("text.json", r"text\.json.*train again"),
+        ("training.json", r"training\.json.*train again"),
+    ],
+)
+def test_what_an_export_lacks_is_named_before_anything_is_written(
+    trained: Path, data: Path, tmp_path: Path, name: str, message: str
 ) -> None:
     bare = tmp_path / "bare"
     shutil.copytree(trained, bare, ignore=shutil.ignore_patterns(name))
-    with pytest.raises(InputError, match=rf"{name}.*train again"):
+    with pytest.raises(InputError, match=message):
         export(bare, data, tmp_path / "new")
     assert not list(tmp_path.glob("new*"))
 

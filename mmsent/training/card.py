@@ -1,6 +1,5 @@
 """The model card that travels with a checkpoint; its figures are those of `metrics.json`."""
 
-import json
 import re
 from collections.abc import Mapping
 from importlib import resources
@@ -11,6 +10,7 @@ from mmsent.errors import InputError
 from mmsent.model.conflict import ConflictCalibration, lift
 from mmsent.model.fusion import PRESETS, FusionConfig
 from mmsent.model.inputs import LABELS
+from mmsent.training.data import read_record
 from mmsent.training.report import body, table
 from mmsent.training.summary import HEAD_NAMES, ece, percent, plain, signed
 
@@ -76,10 +76,7 @@ def model_card(
 
 
 def _record(path: Path, *needed: str) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read what training noted in {path} ({error}): train again") from error
+    found = read_record(path, "train again")
     if missing := [name for name in needed if name not in found]:
         raise InputError(f"{path} says nothing of {missing[0]}, it is of an older training: train again")
     return found

@@ -200,3 +200,12 @@ def row_weights(labels: Sequence[int], balance: float) -> torch.Tensor:
     """`class_weights` of each row (N,); rows without a label weigh nothing."""
     weights = class_weights(labels, balance)
     return torch.tensor([float(weights[label]) if label != IGNORED else 0.0 for label in labels])
+
+
+def read_record(path: Path, remedy: str) -> dict[str, Any]:
+    """What a stage noted of itself; raises InputError that ends with `remedy` if it cannot be read."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read what training noted in {path} ({error}): {remedy}") from error
+    return found

@@ -66,16 +66,6 @@ def train_pictures(run: Run) -> dict[str, Any]:
     return figures
 
 
-def read_record(output: Path) -> dict[str, Any]:
-    """What the picture stage noted of the encoder in `output`; raises InputError if it cannot be read."""
-    path = output / RECORD_FILE
-    try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path} ({error}): run `mmsent train --stage picture` again") from error
-    return found
-
-
 def _sources(run: Run) -> list[str]:
     posts = ["pictures of MVSA-Single (research use)"] if has_posts(run.data) else []
     folders = [f"`{folder.resolve().name}`" for folder in run.photos]

@@ -35,8 +35,8 @@ class PictureRecipe(_Settings):
 class TextRecipe(_Settings):
     """The text stage: AdamW on SemEval-2017 4A, irony beside where the data has it.
 
-    It is done `runs` times with other seeds, and their weights are averaged: no dearer than more epochs, and
-    surer. `class_balance` is the power of (mean number of texts with a label / number with its own) that
+    It is done `runs` times with other seeds, and their weights are averaged (Wortsman et al. 2022).
+    `class_balance` is the power of (mean number of texts with a label / number with its own) that
     weighs the label in the loss: few of these texts are negative, and SemEval-2017 4A is judged by macro
     recall. Training stops after `patience` epochs without a better one.
     """

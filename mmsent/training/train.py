@@ -16,13 +16,13 @@ from mmsent.model.checkpoint import CONFIG_FILE
 from mmsent.model.fusion import FusionModel
 from mmsent.training import Stage
 from mmsent.training.curves import write_curves
-from mmsent.training.data import head_labels, make_folder, read_irony, read_texts
+from mmsent.training.data import head_labels, make_folder, read_irony, read_record, read_texts
 from mmsent.training.device import best_device
 from mmsent.training.fit import weights_hash
 from mmsent.training.fusion_stage import TextReader, all_logits, freeze
 from mmsent.training.out_of_fold import FITTED_SPLITS, OutOfFoldLogits, group_folds
 from mmsent.training.photos import check_photos
-from mmsent.training.picture_stage import read_record, train_pictures
+from mmsent.training.picture_stage import RECORD_FILE, train_pictures
 from mmsent.training.recipe import Recipe
 from mmsent.training.repeats import post_groups
 from mmsent.training.run import IMAGE_FILE, TEXT_FILE, TEXT_PARTS, PictureMaps, Run, fit_fusion
@@ -69,6 +69,7 @@ def check(stages: Sequence[Stage], run: Run) -> None:
         model = FusionModel(run.config)
         freeze(model.text_encoder, run.recipe.fusion.frozen_layers)
         model.load_image_encoder(run.image_start)
+        _picture_record(run)
 
 
 def load_trained(folder: Path) -> FusionModel:
@@ -116,6 +117,7 @@ def _train_text(run: Run) -> dict[str, Any]:
 
 def _train_fusion(run: Run) -> dict[str, Any]:
     (run.output / OUT_OF_FOLD_FILE).unlink(missing_ok=True)  # of another model from now on
+    record = _picture_record(run)
     model = run.new_model()
     maps = PictureMaps(run, model)
     everything = np.arange(len(run.posts["train"]))
@@ -128,11 +130,18 @@ def _train_fusion(run: Run) -> dict[str, Any]:
         "stage": "fusion",
         "picture_encoder": maps.encoder_hash,
         "picture_start": start.name if start else run.config.image_weights,
-        "picture_record": read_record(run.output) if start == run.output / IMAGE_FILE else None,
+        "picture_record": record,
         "posts": len(everything),
         "drawings": sum(post.split == "train" for post in maps.drawn),
     }
     return _record(run, "training.json", {**figures, "picture": pictures, "fusion": history})
+
+
+def _picture_record(run: Run) -> dict[str, Any] | None:
+    """What the picture stage noted of the run's picture encoder; None of one that is not its own."""
+    if run.image_start != run.output / IMAGE_FILE:
+        return None
+    return read_record(run.output / RECORD_FILE, "run `mmsent train --stage picture` again")
 
 
 def _train_folds(run: Run) -> dict[str, Any]:
