@@ -324,7 +324,7 @@ def train(
         Path | None, typer.Option(help="Folder of Tiny ImageNet, to pre-train the picture encoder.")
     ] = None,
     drawings: Annotated[
-        int | None, typer.Option(min=0, help="Drawings that the picture head learns from beside the photos.")
+        int | None, typer.Option(min=0, help="Drawings for the picture head, beside the photos.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Rounds over the data, in each stage.")] = None,
     seed: Annotated[

@@ -42,6 +42,7 @@ from mmsent.training.export import (  # noqa: E402  after the skip
     write_config,
 )
 from mmsent.training.fitted import fit_all  # noqa: E402  after the skip
+from mmsent.training.kept_back import kept_back_texts  # noqa: E402  after the skip
 from mmsent.training.metrics import accuracy, log_loss  # noqa: E402  after the skip
 from mmsent.training.out_of_fold import OutOfFoldLogits, load_out_of_fold  # noqa: E402  after the skip
 from mmsent.training.recipe import FusionRecipe, Recipe, TextRecipe, load_recipe  # noqa: E402  after the skip
@@ -289,6 +290,19 @@ def test_an_own_picture_encoder_without_its_record_is_missed_at_once(
         check(["fusion"], Run(RECIPE, RECIPE.config(), data, tmp_path))
 
 
+def test_a_picture_encoder_of_another_run_brings_its_record(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    other, output, told = tmp_path / "other", tmp_path / "own", {"start": "pretraining", "sources": ["a"]}
+    other.mkdir()
+    output.mkdir()
+    shutil.copy(trained / "resnet.safetensors", other / "image.safetensors")
+    (other / "picture.json").write_text(json.dumps(told))
+    shutil.copy(trained / "text.safetensors", output)
+    train("fusion", Run(RECIPE, RECIPE.config(), data, output, other / "image.safetensors"))
+    assert json.loads((output / "training.json").read_text())["picture_record"] == told
+
+
 def test_fusion_without_text_stage_says_so(data: Path, trained: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="text stage first"):
         train("fusion", Run(RECIPE, RECIPE.config(), data, tmp_path, trained / "resnet.safetensors"))
@@ -299,7 +313,7 @@ def figures(checkpoint: Path, data: Path) -> dict[str, Any]:
     return evaluate(checkpoint, data)
 
 
-def test_export_is_a_checkpoint(checkpoint: Path, figures: dict[str, Any]) -> None:
+def test_export_is_a_checkpoint(checkpoint: Path, data: Path, figures: dict[str, Any]) -> None:
     loaded = load_checkpoint(checkpoint)
     assert loaded.model_id == "small@2"
     assert {path.name for path in checkpoint.iterdir()} == {
@@ -324,6 +338,10 @@ def test_export_is_a_checkpoint(checkpoint: Path, figures: dict[str, Any]) -> No
     ):
         assert told in card
     assert figures["semeval"]["posts"] == 9
+    kept_back = len(kept_back_texts(data))
+    assert kept_back > 0
+    assert f"{kept_back} tweets of SemEval's `train` that no stage learned from: there the text head" in card
+    assert f"{30 - kept_back} tweets of SemEval-2017 Task 4A `train`" in card
     assert figures["without_repeats"]["posts"] == SPLITS["dev"]
     sample = figures["sample"]
     assert sample["posts"] > 30

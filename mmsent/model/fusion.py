@@ -82,7 +82,8 @@ class FusionConfig(BaseModel):
     """What the network is made of: the part of `config.json` that torch needs.
 
     `text_encoder` and `image_weights` are what training starts from, None for random weights: a folder or a
-    repository of the Hugging Face hub, `owner/name@revision`, and a member of torchvision's weights.
+    repository of the Hugging Face hub, `owner/name@revision`, and a member of torchvision's weights, which
+    are for a training that is given no file.
     `text_config` is the text encoder's own configuration as transformers saves it.
     """
 

@@ -24,7 +24,7 @@ def training_records(trained: Path) -> dict[str, dict[str, Any]]:
         InputError: one left no record, or one of an older training.
     """
     return {
-        "text": _record(trained / "text.json", "irony_texts"),
+        "text": _record(trained / "text.json", "texts", "irony_texts"),
         "fusion": _record(trained / "training.json", "posts", "drawings", "picture_start", "picture_record"),
     }
 
@@ -54,7 +54,8 @@ def model_card(
         regions=(side // 32) ** 2,
         width=config.width,
         max_length=config.max_length,
-        irony=IRONY if records["text"].get("irony_texts") else "",
+        texts=f"{records['text']['texts']:,}",
+        irony=IRONY if records["text"]["irony_texts"] else "",
         picture_start=picture_start(config, training["picture_start"], training["picture_record"] or {}),
         train_posts=f"{training['posts']:,}",
         drawings=f"{training['drawings']:,}",
@@ -69,6 +70,7 @@ def model_card(
         folds=left_out["folds"],
         left_out=_left_out(left_out),
         moved=f"{moved:.3f}",
+        kept_back=_kept_back(figures["kept_back"]),
         results=body(figures, level=3),
         plots="\n".join(f"![{title}]({name})" for name, title in plots.items()),
         appendix=f"{_demoted(appendix)}\n\n" if appendix else "",
@@ -80,6 +82,16 @@ def _record(path: Path, *needed: str) -> dict[str, Any]:
     if missing := [name for name in needed if name not in found]:
         raise InputError(f"{path} says nothing of {missing[0]}, it is of an older training: train again")
     return found
+
+
+def _kept_back(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    return (
+        f"\n\n`mmsent export` also judged {row['posts']:,} tweets of SemEval's `train` that no stage learned "
+        f"from: there the text head has a macro recall of {percent(row['macro_recall'])} % and an ECE of "
+        f"{ece(row['calibration'])}."
+    )
 
 
 def _demoted(document: str) -> str:

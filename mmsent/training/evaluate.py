@@ -131,7 +131,7 @@ def judge(
         | _sections(unique, combined, left_out, engine)
         if unique.complete
         else None,
-        "semeval": _judge_texts(engine, texts) if texts else None,
+        "semeval": judge_texts(engine, texts) if texts else None,
         "sample": judge_sample(engine),
     }
 
@@ -150,7 +150,8 @@ def _sections(
     }
 
 
-def _judge_texts(engine: Engine, texts: Sequence[LabelledText]) -> dict[str, Any]:
+def judge_texts(engine: Engine, texts: Sequence[LabelledText]) -> dict[str, Any]:
+    """Figures of the text head on texts without a picture."""
     labels = np.array([item.label for item in texts])
     predictions = _scored(engine, texts, lambda item: ScoringRequest(item.text, None))
     return text_figures([item.text for item in texts], labels, predictions)

@@ -33,11 +33,12 @@ from mmsent.model.conflict import ConflictCalibration
 from mmsent.model.fusion import WEIGHTS, FusionModel
 from mmsent.model.inputs import TextTokenizer, has_text, pad_tokens, pixel_values, softmax
 from mmsent.training.card import model_card, training_records
-from mmsent.training.data import LabelledPost, read_posts
+from mmsent.training.data import LabelledPost, LabelledText, read_posts, texts_file
 from mmsent.training.drawn import drawn_posts
-from mmsent.training.evaluate import evaluate, predict
+from mmsent.training.evaluate import evaluate, judge_texts, predict
 from mmsent.training.features import picture
 from mmsent.training.fitted import Fitted, fit_all, fitted_figures, kept_rows
+from mmsent.training.kept_back import kept_back_texts
 from mmsent.training.out_of_fold import load_out_of_fold
 from mmsent.training.plots import draw_all
 from mmsent.training.repeats import post_groups
@@ -78,6 +79,7 @@ def export(
     ):
         raise InputError(f"{output} exists and is no checkpoint: give another folder")
     model, records = load_trained(trained), training_records(trained)
+    kept_back = kept_back_texts(data) if texts_file(data, "train").is_file() else []
     appendix_text = "" if appendix is None else _text_of(appendix)
     posts = {split: read_posts(data, split) for split in ("train", "dev", "conflict")}
     fitted, on_other_folds = _fit(trained / OUT_OF_FOLD_FILE, [*posts["train"], *posts["conflict"]])
@@ -98,7 +100,7 @@ def export(
         conflict_calibration=fitted.conflict,
         temperatures=fitted.temperatures,
     )
-    figures = _judge(model, partial, data, posts["dev"]) | {"out_of_fold": on_other_folds}
+    figures = _judge(model, partial, data, posts["dev"], kept_back) | {"out_of_fold": on_other_folds}
     (partial / "metrics.json").write_text(as_json_text(figures) + "\n")
     card = model_card(figures, draw_all(figures, partial), model.config, records, appendix_text)
     model.generate_model_card(text=card).save(partial / "README.md")
@@ -120,11 +122,19 @@ def _fit(path: Path, posts: Sequence[LabelledPost]) -> tuple[Fitted, dict[str, A
     return fit_all(found), fitted_figures(found, groups)
 
 
-def _judge(model: FusionModel, folder: Path, data: Path, dev: Sequence[LabelledPost]) -> dict[str, Any]:
+def _judge(
+    model: FusionModel,
+    folder: Path,
+    data: Path,
+    dev: Sequence[LabelledPost],
+    kept_back: Sequence[LabelledText],
+) -> dict[str, Any]:
     with OpenVinoEngine(load_checkpoint(folder)) as engine:
         agreement = parity(model, engine, dev[:PARITY_POSTS])
+        on_kept_back = judge_texts(engine, kept_back) if kept_back else None
     return evaluate(folder, data) | {
         "parity": agreement,
+        "kept_back": on_kept_back,
         "megabytes": {part: _megabytes(folder / file) for part, file in PART_FILES.items()},
         "torch_megabytes": {path.name: _megabytes(path) for path in sorted(folder.glob(WEIGHTS))},
     }

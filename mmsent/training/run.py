@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from mmsent.model.fusion import FusionConfig, FusionModel, load_weights
 from mmsent.model.inputs import TextTokenizer
-from mmsent.training.data import LabelledPost, LabelledText, head_labels, read_posts, read_texts
+from mmsent.training.data import LabelledPost, LabelledText, head_labels, read_posts
 from mmsent.training.device import best_device
 from mmsent.training.drawn import drawn_posts
 from mmsent.training.features import VIEWS, picture_maps
 from mmsent.training.fit import Schedule, Task, fit, weights_hash
 from mmsent.training.fusion_stage import FusionJudge, FusionTask, TextReader
+from mmsent.training.kept_back import learned_texts
 from mmsent.training.picture_head import DRAWING_WEIGHT, PictureLesson, judge, pooled, teach
 from mmsent.training.recipe import FusionRecipe, Recipe, TextRecipe
 from mmsent.training.text_stage import tokenizer_file
@@ -67,7 +68,7 @@ class Run:
 
     @cached_property
     def texts(self) -> list[LabelledText]:
-        return read_texts(self.data, "train")
+        return learned_texts(self.data)
 
     @cached_property
     def posts(self) -> dict[str, list[LabelledPost]]:

@@ -28,7 +28,7 @@ def summary(figures: dict[str, Any]) -> str:
     if row := figures["semeval"]:
         lines.append(f"{'text':8}{'SemEval':7}" + "".join(f"{percent(row[name]):>21}" for name in MEASURES))
     lines += ["", *_calibration_lines(figures), "", *_conflict_lines(figures["conflict"])]
-    return "\n".join([*lines, "", sample_line(figures["sample"])]) + "\n"
+    return "\n".join([*lines, "", f"the sample stream: {sample_line(figures['sample'])}"]) + "\n"
 
 
 def head_rows(heads: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -48,7 +48,7 @@ def title(figures: dict[str, Any]) -> str:
 
 def sample_line(row: dict[str, Any]) -> str:
     return (
-        f"the sample stream, {row['posts']} posts, {row['opposite']} with a picture of the opposite: "
+        f"{row['posts']:,} posts, {row['opposite']} with a picture of the opposite: "
         f"text accuracy {row['text_accuracy']:.3f}, picture accuracy {row['image_accuracy']:.3f}; "
         f"flags {row['flagged']}, precision {row['precision']:.3f}, recall {row['recall']:.3f}."
     )

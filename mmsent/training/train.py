@@ -111,8 +111,8 @@ def _train_text(run: Run) -> dict[str, Any]:
         figures = {name: round(value, 4) for name, value in task.judge().items()}
     state = {name: each for name, each in task.fusion.state_dict().items() if name.startswith(TEXT_PARTS)}
     save_file({name: each.contiguous() for name, each in state.items()}, run.output / TEXT_FILE)
-    record = {"stage": "text", "irony_texts": len(irony), "runs": histories, "mean": figures}
-    return _record(run, "text.json", record)
+    record = {"stage": "text", "texts": len(run.texts), "irony_texts": len(irony)}
+    return _record(run, "text.json", {**record, "runs": histories, "mean": figures})
 
 
 def _train_fusion(run: Run) -> dict[str, Any]:
@@ -138,10 +138,13 @@ def _train_fusion(run: Run) -> dict[str, Any]:
 
 
 def _picture_record(run: Run) -> dict[str, Any] | None:
-    """What the picture stage noted of the run's picture encoder; None of one that is not its own."""
-    if run.image_start != run.output / IMAGE_FILE:
+    """What the picture stage noted beside the weights it left; None of weights from elsewhere."""
+    start = run.image_start
+    if start is None or start.name != IMAGE_FILE:
         return None
-    return read_record(run.output / RECORD_FILE, "run `mmsent train --stage picture` again")
+    return read_record(
+        start.with_name(RECORD_FILE), "give its folder whole or run `mmsent train --stage picture`"
+    )
 
 
 def _train_folds(run: Run) -> dict[str, Any]:
