@@ -20,7 +20,9 @@ from mmsent.settings import Settings
 from mmsent.sources.replay import FilePost
 
 WHEN = datetime(2026, 5, 1, 12, tzinfo=UTC)
-SETTINGS = Settings(decode_processes=1, batch_max_tokens=64, batch_max_images=4)
+SETTINGS = Settings(  # a busy machine takes no picture from a post here
+    decode_processes=1, decode_timeout_s=60, batch_max_tokens=64, batch_max_images=4
+)
 
 
 def post(number: int, text: str, images: Sequence[str] = ()) -> Post:
