@@ -7,7 +7,8 @@ the picture encoder as it is, so that a model trains in seconds. Each way learns
 repeated texts and pictures together, with several seeds; a post's probabilities, from models that have not
 seen it, are averaged over the seeds. Differences are paired: the same resampled groups of posts (bootstrap).
 Each way appends one row to `balance.jsonl` beside this file; the table on stdout is of this run. What a way's
-models said is kept under `RUN/balance`: a run that was ended goes on after the last way and seed.
+models said is kept under `RUN/balance`: a run that was ended goes on after the last way and seed. Where the
+disk is slow, `TMPDIR=/dev/shm` keeps the snapshots of the fits off it.
 """
 
 import argparse
@@ -56,6 +57,7 @@ def main() -> None:
     groups = post_groups(posts)
     weights = resample(groups)
     kept = keep_words(run, run.new_model())
+    maps = PictureMaps(run, kept.model)
     start = {
         "text_encoder": weights_hash(kept.model.text_encoder),
         "picture_encoder": weights_hash(kept.model.image_encoder),
@@ -66,7 +68,7 @@ def main() -> None:
     rows = []
     for name, way in WAYS.items():
         recipe = FusionRecipe(**FIXED, **way)
-        opinions = _out_of_fold(run, recipe, groups, kept, given.seeds)
+        opinions = _out_of_fold(run, recipe, groups, kept, maps, seeds=given.seeds)
         measures[name] = rates(confusions(labels, opinions.argmax(axis=1), weights))
         rows.append(_row(name, opinions, labels, measures) | start | {"recipe": recipe.model_dump()})
         with ROWS.open("a") as file:
@@ -97,7 +99,13 @@ def _gain(gain: dict[str, float] | None) -> str:
 
 
 def _out_of_fold(
-    run: Run, recipe: FusionRecipe, groups: NDArray[np.int64], kept: TextReader, seeds: int
+    run: Run,
+    recipe: FusionRecipe,
+    groups: NDArray[np.int64],
+    kept: TextReader,
+    maps: PictureMaps,
+    *,
+    seeds: int,
 ) -> NDArray[np.float64]:
     """Probabilities (N, 3) of the fused head, each post by models that did not learn from it."""
     posts = run.posts["train"]
@@ -113,7 +121,6 @@ def _out_of_fold(
         for number in np.unique(fold):
             out = np.flatnonzero(fold == number)
             model = own.new_model()
-            maps = PictureMaps(own, model)
             with tempfile.TemporaryDirectory() as folder:
                 fit_fusion(own, model, maps, np.flatnonzero(fold != number), Path(folder), kept=kept)
             reader = kept.part(out.tolist())
