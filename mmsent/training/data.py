@@ -44,7 +44,7 @@ class LabelledPost:
 
 def read_texts(data: Path, split: str) -> list[LabelledText]:
     """SemEval-2017 Task 4A, `split` train or dev, from `<data>/semeval2017-task4a/<split>.jsonl`."""
-    path = texts_file(data, split)
+    path = _texts_file(data, split)
     texts = [LabelledText(_field(row, "text", path), _label(row, "label", path)) for row in read_jsonl(path)]
     if not texts:
         raise InputError(f"{path} is empty: give the folder that holds the whole data set")
@@ -64,9 +64,9 @@ def read_irony(data: Path, split: str) -> list[LabelledText]:
     return texts
 
 
-def texts_file(data: Path, split: str) -> Path:
-    """Where `read_texts` looks."""
-    return data / "semeval2017-task4a" / f"{split}.jsonl"
+def has_texts(data: Path, split: str) -> bool:
+    """Whether the folder holds that split of SemEval-2017 Task 4A."""
+    return _texts_file(data, split).is_file()
 
 
 def read_posts(data: Path, split: str, *, text_only_for_missing: bool = False) -> list[LabelledPost]:
@@ -103,6 +103,10 @@ def has_posts(data: Path) -> bool:
 def post_splits(data: Path) -> set[str]:
     """The splits that `read_posts` can read."""
     return {str(row.get("split")) for row in read_jsonl(data / _POSTS)}
+
+
+def _texts_file(data: Path, split: str) -> Path:
+    return data / "semeval2017-task4a" / f"{split}.jsonl"
 
 
 def _say_missing(missing: Sequence[Path], posts: int, split: str) -> str:

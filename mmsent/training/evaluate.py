@@ -25,10 +25,10 @@ from mmsent.training.data import (
     IGNORED,
     LabelledPost,
     LabelledText,
+    has_texts,
     post_splits,
     read_posts,
     read_texts,
-    texts_file,
 )
 from mmsent.training.features import picture
 from mmsent.training.figures import (
@@ -81,7 +81,7 @@ def evaluate(
         for name in {LEARNED} & (post_splits(data) - {split})
         for post in read_posts(data, name, text_only_for_missing=True)
     ]
-    texts = read_texts(data, split) if texts_file(data, split).is_file() else []
+    texts = read_texts(data, split) if has_texts(data, split) else []
     with OpenVinoEngine(found, conflict_prior=prior) as engine:
         return judge(engine, posts, opposite, learned=learned, texts=texts, prior=prior)
 

@@ -33,7 +33,7 @@ from mmsent.model.conflict import ConflictCalibration
 from mmsent.model.fusion import WEIGHTS, FusionModel
 from mmsent.model.inputs import TextTokenizer, has_text, pad_tokens, pixel_values, softmax
 from mmsent.training.card import model_card, training_records
-from mmsent.training.data import LabelledPost, LabelledText, read_posts, texts_file
+from mmsent.training.data import LabelledPost, LabelledText, has_texts, read_posts
 from mmsent.training.drawn import drawn_posts
 from mmsent.training.evaluate import evaluate, judge_texts, predict
 from mmsent.training.features import picture
@@ -79,7 +79,7 @@ def export(
     ):
         raise InputError(f"{output} exists and is no checkpoint: give another folder")
     model, records = load_trained(trained), training_records(trained)
-    kept_back = kept_back_texts(data) if texts_file(data, "train").is_file() else []
+    kept_back = kept_back_texts(data) if has_texts(data, "train") else []
     appendix_text = "" if appendix is None else _text_of(appendix)
     posts = {split: read_posts(data, split) for split in ("train", "dev", "conflict")}
     fitted, on_other_folds = _fit(trained / OUT_OF_FOLD_FILE, [*posts["train"], *posts["conflict"]])
