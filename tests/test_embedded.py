@@ -77,7 +77,14 @@ def test_a_port_that_is_taken() -> None:
         port = int(redis.split(":")[2].split("/")[0])
         with pytest.raises(SetupError, match=f"port {port}.*--port"):
             require_free(port)
-    require_free(free_port())
+
+
+def test_a_free_port_is_none_that_connections_take_by_themselves() -> None:
+    ports = [free_port() for _ in range(50)]
+    assert len(set(ports)) > 1
+    assert max(ports) < 32_768  # the first ephemeral one, unless a machine was set up otherwise
+    for port in ports:
+        require_free(port)
 
 
 # Pictures

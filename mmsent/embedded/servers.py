@@ -1,12 +1,14 @@
 """Kafka's and Redis' protocols served from this process, on free ports of 127.0.0.1."""
 
+import random
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from mmsent.errors import SetupError
 
+_SERVER_PORTS = range(20_000, 32_768)
 MISSING = "the one-machine stack needs {}; run: pip install 'mmsent[demo]'"
 
 
@@ -76,7 +78,18 @@ def require_free(port: int, host: str = "127.0.0.1") -> None:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that nothing listens on now.
+
+    It is below the ephemeral ports (32768 and up: Linux's `ip_local_port_range`), so no connection that goes
+    out takes it before a server does.
+
+    Raises:
+        SetupError: none was found.
+    """
+    for port in random.sample(_SERVER_PORTS, k=100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise SetupError(
+        f"no free port of 127.0.0.1 from {_SERVER_PORTS[0]} to {_SERVER_PORTS[-1]}: end some servers"
+    )

@@ -15,6 +15,8 @@ from typing import Self
 
 from sqlalchemy import create_engine, make_url, text
 
+from mmsent.embedded.servers import free_port
+
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 30.0
 
@@ -236,13 +238,6 @@ def postgres_schema(server: str) -> Iterator[str]:
     with engine.begin() as connection:
         connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
     engine.dispose()
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody uses just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _family(process: int) -> list[int]:
