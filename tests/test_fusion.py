@@ -318,6 +318,7 @@ def test_weights_that_config_does_not_name_are_refused(folder: Path) -> None:
         ("[]", "no JSON object"),
         ('{"width": 16}', "text_config: Field required"),
         ('{"model_type": "bert", "text_config": {}}', "model_type"),
+        ('{"format_version": 3, "text_config": {}}', "is of format 3, this mmsent reads formats 1 to 2"),
     ],
 )
 def test_another_configuration_is_refused(folder: Path, content: str, message: str) -> None:

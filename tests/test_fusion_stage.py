@@ -14,6 +14,7 @@ from torch import Tensor  # noqa: E402  after the skip
 from mmsent.errors import InputError  # noqa: E402  after the skip
 from mmsent.model.fusion import FusionConfig, FusionModel  # noqa: E402  after the skip
 from mmsent.training.data import IGNORED, LabelledPost, LabelledText, class_weights  # noqa: E402  after the skip
+from mmsent.training.device import autocast  # noqa: E402  after the skip
 from mmsent.training.fusion_stage import (  # noqa: E402  after the skip
     FusionJudge,
     FusionTask,
@@ -130,8 +131,10 @@ def test_rare_labels_weigh_more_when_they_are_to() -> None:
 def test_texts_beside_the_posts_weigh_as_in_the_text_stage() -> None:
     batch = OneBatch(FusionRecipe(label_smoothing=0, texts_balance=1))
     model = batch.task.model
-    with torch.inference_mode():
-        opinions = [model.read_words(*batch.task.reader([row]))[1].log_softmax(1)[0] for row in (4, 5, 6)]
+    with torch.inference_mode(), autocast(torch.device("cpu")):
+        opinions = [
+            model.read_words(*batch.task.reader([row]))[1].float().log_softmax(1)[0] for row in (4, 5, 6)
+        ]
     weighed = -(opinions[0][0] / 2 + opinions[1][0] / 2 + opinions[2][2]) / 2
     assert float(batch.task.loss([3, 4, 5, 6]).detach()) == pytest.approx(float(weighed), rel=1e-4)
 

@@ -319,6 +319,28 @@ def test_a_run_of_other_arguments_is_not_resumed(tmp_path: Path) -> None:
     assert len(fit(LessonTask(), Schedule(epochs=2), tmp_path, resume=False)) == 2
 
 
+def test_a_run_of_other_labels_is_not_resumed(tmp_path: Path) -> None:
+    fit(LessonTask(), Schedule(epochs=1), tmp_path)
+    corrected = LessonTask()
+    corrected.labels[0] = 1
+    with pytest.raises(InputError, match="or data"):
+        fit(corrected, Schedule(epochs=1), tmp_path)
+
+
+def test_a_damaged_snapshot_says_how_to_begin_anew(tmp_path: Path) -> None:
+    fit(LessonTask(), Schedule(epochs=1), tmp_path)
+    snapshot = tmp_path / "text.state.pt"
+    whole = snapshot.read_bytes()
+    for damaged in (whole[:1000], b"", b"no snapshot"):
+        snapshot.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"text\.state\.pt is damaged: .*--no-resume"):
+            fit(LessonTask(), Schedule(epochs=1), tmp_path)
+
+
+def test_a_warm_up_of_one_step_is_no_division_by_zero(tmp_path: Path) -> None:
+    assert len(fit(LessonTask(), Schedule(epochs=1, warm_up=1 / 8), tmp_path)) == 1
+
+
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
     class WildTask(LessonTask):
         def loss(self, batch: list[int]) -> Any:

@@ -29,7 +29,7 @@ from transformers import AutoConfig, AutoModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 from mmsent.errors import CheckpointError, InputError, SetupError
-from mmsent.model.checkpoint import CONFIG_FILE, TOKENIZER_FILE, file_hash
+from mmsent.model.checkpoint import CONFIG_FILE, FORMATS, TOKENIZER_FILE, file_hash
 from mmsent.model.inputs import LABELS
 
 _MASKED = -1e4  # exp() of it is exactly 0 in float32, and unlike -inf it survives 8-bit quantisation
@@ -128,7 +128,7 @@ class FusionConfig(BaseModel):
         """One of PRESETS, with `changes`; raises InputError for another name or a value that cannot be."""
         if name not in PRESETS:
             raise InputError(f"there is no preset {name!r}: use one of {', '.join(PRESETS)}")
-        return cls.parse({**PRESETS[name], **changes}, f"preset {name}")
+        return cls.parse({**PRESETS[name], **changes}, f"preset {name}", remedy="change these settings")
 
     @classmethod
     def of_encoders(cls, text_encoder: str, image_encoder: str, **changes: Any) -> "FusionConfig":
@@ -151,19 +151,18 @@ class FusionConfig(BaseModel):
             raise InputError(f"cannot use {text_encoder} with {image_encoder}: {_line(error)}") from error
         sizes = {"text_config": text_config, "image_weights": image_weights}
         names = {"text_encoder": text_encoder, "image_encoder": image_encoder}
-        return cls.parse({**names, **sizes, **changes}, f"{text_encoder} with {image_encoder}")
+        source = f"{text_encoder} with {image_encoder}"
+        return cls.parse({**names, **sizes, **changes}, source, remedy="change these settings")
 
     @classmethod
-    def parse(cls, fields: Any, source: object) -> "FusionConfig":
+    def parse(cls, fields: Any, source: object, *, remedy: str = _AGAIN) -> "FusionConfig":
         """Check a configuration's fields; raises CheckpointError that names `source` and the first bad."""
         try:
             return cls.model_validate(fields)
         except ValidationError as error:
             first = error.errors()[0]
             reason = f"{'.'.join(map(str, first['loc'])) or 'as a whole'}: {first['msg']}"
-            raise CheckpointError(
-                f"{source} is no model configuration ({reason}): run `mmsent train` or `mmsent export` again"
-            ) from error
+            raise CheckpointError(f"{source} is no model configuration ({reason}): {remedy}") from error
 
     @classmethod
     def load(cls, path: Path) -> "FusionConfig":
@@ -358,8 +357,14 @@ class FusionModel(nn.Module, ModelHubMixin):
         weights = sorted(folder.glob(WEIGHTS))
         if not weights:
             raise CheckpointError(f"{folder} holds no {WEIGHTS}: {_AGAIN}; {_CONVERT}")
-        model = cls(FusionConfig.load(folder / CONFIG_FILE))
-        for name, digest in _read_json(folder / CONFIG_FILE).get("files", {}).items():
+        fields = _read_json(folder / CONFIG_FILE)
+        if (version := fields.get("format_version", FORMATS[0])) not in FORMATS:
+            raise CheckpointError(
+                f"{folder} is of format {version!r}, this mmsent reads formats {FORMATS[0]} to "
+                f"{FORMATS[-1]}: update mmsent"
+            )
+        model = cls(FusionConfig.parse(fields, folder / CONFIG_FILE))
+        for name, digest in fields.get("files", {}).items():
             if folder / name in weights and file_hash(folder / name) != digest:
                 raise CheckpointError(f"{folder / name} is not the file that config.json names: {_AGAIN}")
         load_weights(model, *weights, remedy=_AGAIN)

@@ -1,6 +1,7 @@
 """The labelled posts that the model learns from and is judged on."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,12 +44,17 @@ class LabelledPost:
 
 
 def read_texts(data: Path, split: str) -> list[LabelledText]:
-    """SemEval-2017 Task 4A, `split` train or dev, from `<data>/semeval2017-task4a/<split>.jsonl`."""
+    """SemEval-2017 Task 4A, `split` train or dev, from `<data>/semeval2017-task4a/<split>.jsonl`.
+
+    Texts without a label are left out; raises InputError where nothing else is there.
+    """
     path = _texts_file(data, split)
     texts = [LabelledText(_field(row, "text", path), _label(row, "label", path)) for row in read_jsonl(path)]
     if not texts:
         raise InputError(f"{path} is empty: give the folder that holds the whole data set")
-    return texts
+    if not (labelled := [text for text in texts if text.label != IGNORED]):
+        raise InputError(f"no text in {path} has a label: give the folder that holds the whole data set")
+    return labelled
 
 
 def read_irony(data: Path, split: str) -> list[LabelledText]:
@@ -73,11 +79,16 @@ def read_posts(data: Path, split: str, *, text_only_for_missing: bool = False) -
     """MVSA-Single, `split` train, dev or conflict, from `<data>/mvsa-single/posts.jsonl`.
 
     Raises:
-        InputError: the file is damaged, no post is of that split, or pictures are missing, unless their posts
-            are to be judged by their text alone.
+        InputError: the file is damaged or has an id twice, no post is of that split, or pictures are missing,
+            unless their posts are to be judged by their text alone.
     """
     path = data / _POSTS
     rows = read_jsonl(path)
+    names = Counter(row.get("id") for row in rows)
+    if twice := [name for name, times in names.items() if times > 1]:
+        raise InputError(
+            f"{path} has the id {twice[0]!r} {names[twice[0]]} times: give each post one of its own"
+        )
     posts = [_post(row, path) for row in rows if row.get("split") == split]
     if not posts:
         there = ", ".join(sorted({str(row.get("split")) for row in rows})) or "none"
@@ -93,6 +104,16 @@ def head_labels(posts: Sequence[LabelledPost]) -> dict[Head, NDArray[np.int64]]:
     """Each head's own labels (N,) of the posts."""
     names: dict[Head, str] = {"text": "text_label", "image": "image_label", "fused": "label"}
     return {head: np.array([getattr(post, name) for post in posts]) for head, name in names.items()}
+
+
+def require_labels(posts: Sequence[LabelledPost]) -> None:
+    """Raises InputError unless each head has a post with its label, to learn from or to be judged by."""
+    for name in ("label", "text_label", "image_label"):
+        if all(getattr(post, name) == IGNORED for post in posts):
+            raise InputError(
+                f"no post of split {posts[0].split!r} has a {name}: label some, or name a split that has, "
+                "such as dev"
+            )
 
 
 def has_posts(data: Path) -> bool:

@@ -89,6 +89,10 @@ class DistillationTask:
         self.size, self.batch_size, self.rate, self.seed = size, batch_size, rate, seed
         self.crops = Crops([*kept, *small], max(size, teacher.size), seed)
 
+    @property
+    def learned_from(self) -> object:
+        return [file.name for file in self.crops.files]
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         return weight_groups(self.model, self.rate)
 

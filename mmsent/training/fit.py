@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import torch
@@ -33,6 +34,10 @@ class Task(Protocol):
 
     @property
     def model(self) -> nn.Module: ...
+
+    @property
+    def learned_from(self) -> object:
+        """Inputs and labels; another `repr` for other ones."""
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Groups for AdamW, each with its peak learning rate `lr`."""
@@ -81,8 +86,8 @@ def fit(task: Task, schedule: Schedule, output: Path, *, resume: bool = True) ->
     again with the same arguments ends with the same weights. Losses and figures go to `<name>.log.jsonl`.
 
     Raises:
-        InputError: the state is of a run of another schedule, other starting weights or other data; or the
-            loss is no number any more.
+        InputError: the state is damaged, or of a run of another schedule, other starting weights, inputs or
+            labels; or the loss is no number any more.
     """
     runner = _Runner(task, schedule, output)
     if resume and runner.path.exists():
@@ -102,16 +107,19 @@ class _Runner:
         self.state = _State()
         self.best_weights: dict[str, Tensor] = {}
         first_batches = task.batches(0)
-        self.arguments = f"{schedule} {weights_hash(task.model)} {_hash(repr(first_batches).encode())}"
+        data = repr((task.learned_from, first_batches))
+        self.arguments = f"{schedule} {weights_hash(task.model)} {_hash(data.encode())}"
         self.steps_per_epoch = len(first_batches)
         groups = task.parameter_groups()
         self.parameters = [parameter for group in groups for parameter in group["params"]]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=schedule.weight_decay)
+        steps = self.steps_per_epoch * schedule.epochs
+        one_step = steps * schedule.warm_up == 1  # which OneCycleLR cannot do: it divides by what is left
         self.scheduler = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer,
             max_lr=[group["lr"] for group in groups],
-            total_steps=self.steps_per_epoch * schedule.epochs,
-            pct_start=schedule.warm_up,
+            total_steps=steps,
+            pct_start=2 / steps if one_step else schedule.warm_up,
         )
 
     @property
@@ -206,7 +214,10 @@ class _Runner:
         partial.replace(self.path)
 
     def restore(self) -> None:
-        snapshot = torch.load(self.path, weights_only=True, map_location="cpu")
+        try:
+            snapshot = torch.load(self.path, weights_only=True, map_location="cpu")
+        except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
+            raise InputError(f"{self.path} is damaged: begin anew with --no-resume") from error
         if snapshot["arguments"] != self.arguments:
             raise InputError(
                 f"{self.path} is of a run with other arguments, starting weights or data: "

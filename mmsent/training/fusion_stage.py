@@ -102,6 +102,15 @@ class FusionTask:
         )
         self.text_weights = text_weights.to(device)
 
+    @property
+    def learned_from(self) -> object:
+        labels = (self.labels, self.text_labels, self.image_labels)
+        return (
+            [post.post_id for post in self.posts],
+            self.reader.token_ids,
+            [each.tolist() for each in labels],
+        )
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         model = self.model
         freeze(model.text_encoder, self.recipe.frozen_layers)

@@ -104,6 +104,10 @@ class PretrainingTask:
         self.size, self.batch_size, self.rate, self.seed = size, batch_size, rate, seed
         self.crops = Crops(self.files, size, seed)
 
+    @property
+    def learned_from(self) -> object:
+        return [file.name for file in self.files], self.labels
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         return weight_groups(self.model, self.rate)
 

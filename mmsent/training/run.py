@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,14 @@ class Run:
     @cached_property
     def posts(self) -> dict[str, list[LabelledPost]]:
         return {split: read_posts(self.data, split) for split in ("train", "dev", "conflict")}
+
+    @property
+    def posts_hash(self) -> str:
+        """Another one for other words or labels of any split."""
+        posts = [
+            replace(post, image=Path(post.image.name)) for split in self.posts.values() for post in split
+        ]
+        return hashlib.sha256(repr(posts).encode()).hexdigest()[:8]
 
     def ids(self, posts: Sequence[LabelledPost | LabelledText]) -> list[list[int]]:
         return self.tokenizer.encode([each.text for each in posts])

@@ -57,6 +57,10 @@ class TextTask:
         self.dev_labels = np.array([item.label for item in dev])
         self.irony_dev_labels = np.array([item.label for item in irony_dev])
 
+    @property
+    def learned_from(self) -> object:
+        return self.token_ids, self.labels.tolist()
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         modules = [self.fusion.text_encoder, self.fusion.text_head, self.model["irony_head"]]
         parameters = [item for module in modules for item in module.parameters()]

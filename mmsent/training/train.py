@@ -16,7 +16,15 @@ from mmsent.model.checkpoint import CONFIG_FILE
 from mmsent.model.fusion import FusionModel
 from mmsent.training import Stage
 from mmsent.training.curves import write_curves
-from mmsent.training.data import head_labels, make_folder, read_irony, read_record, read_texts
+from mmsent.training.data import (
+    LabelledPost,
+    head_labels,
+    make_folder,
+    read_irony,
+    read_record,
+    read_texts,
+    require_labels,
+)
 from mmsent.training.device import best_device
 from mmsent.training.fit import weights_hash
 from mmsent.training.fusion_stage import TextReader, all_logits, freeze
@@ -70,6 +78,10 @@ def check(stages: Sequence[Stage], run: Run) -> None:
         freeze(model.text_encoder, run.recipe.fusion.frozen_layers)
         model.load_image_encoder(run.image_start)
         _picture_record(run)
+        require_labels(run.posts["train"])
+        require_labels(run.posts["dev"])
+    if "folds" in stages:
+        _folds(run)
 
 
 def load_trained(folder: Path) -> FusionModel:
@@ -119,17 +131,19 @@ def _train_fusion(run: Run) -> dict[str, Any]:
     (run.output / OUT_OF_FOLD_FILE).unlink(missing_ok=True)  # of another model from now on
     record = _picture_record(run)
     model = run.new_model()
+    began = weights_hash(model)
     maps = PictureMaps(run, model)
     everything = np.arange(len(run.posts["train"]))
     pictures = maps.teach_head(model, everything)
     history = fit_fusion(run, model, maps, everything, run.output)
     model.to("cpu").save_pretrained(run.output)
     write_curves("fusion", run.output)
-    start = run.image_start
+    picture_start = run.image_start
     figures = {
         "stage": "fusion",
-        "picture_encoder": maps.encoder_hash,
-        "picture_start": start.name if start else run.config.image_weights,
+        "start": began,
+        "data": run.posts_hash,
+        "picture_start": picture_start.name if picture_start else run.config.image_weights,
         "picture_record": record,
         "posts": len(everything),
         "drawings": sum(post.split == "train" for post in maps.drawn),
@@ -149,11 +163,9 @@ def _picture_record(run: Run) -> dict[str, Any] | None:
 
 def _train_folds(run: Run) -> dict[str, Any]:
     """The fusion stage on all folds but one, in turn."""
-    fitted = [post for split in FITTED_SPLITS for post in run.posts[split]]
-    split = np.array([post.split for post in fitted])
-    fold = group_folds(post_groups(fitted), split, run.recipe.seed)
+    fitted, split, fold = _folds(run)
     model = run.new_model()
-    _check_same(run, weights_hash(model.image_encoder))
+    _check_same(run, model)
     maps = PictureMaps(run, model)
     fitted_maps = maps.fitted
     logits: dict[Head, NDArray[np.float32]] = {head: np.zeros((len(fitted), 3), np.float32) for head in HEADS}
@@ -179,19 +191,26 @@ def _train_folds(run: Run) -> dict[str, Any]:
     return _record(run, "folds.json", {"stage": "folds", "folds": histories})
 
 
-def _check_same(run: Run, encoder_hash: str) -> None:
-    """Folds stand for the fusion stage's model; raises InputError without one of this recipe and encoder."""
+def _folds(run: Run) -> tuple[list[LabelledPost], NDArray[np.str_], NDArray[np.int64]]:
+    """The posts (N) that are fitted on, the split of each, and its fold."""
+    fitted = [post for split in FITTED_SPLITS for post in run.posts[split]]
+    split = np.array([post.split for post in fitted])
+    return fitted, split, group_folds(post_groups(fitted), split, run.recipe.seed)
+
+
+def _check_same(run: Run, start: FusionModel) -> None:
+    """Folds stand for the fusion stage's model; raises InputError without one that learned the same way."""
     path = run.output / "training.json"
     try:
         figures = json.loads(path.read_bytes())
-        then, encoder_then = Recipe.model_validate(figures["recipe"]), figures["picture_encoder"]
+        then, began, data = Recipe.model_validate(figures["recipe"]), figures["start"], figures["data"]
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"cannot read {path}: run `mmsent train --stage fusion` first") from error
     same = all(getattr(then, name) == getattr(run.recipe, name) for name in _SHARED)
-    if not same or encoder_then != encoder_hash:
+    if not same or began != weights_hash(start) or data != run.posts_hash:
         raise InputError(
-            f"the fusion stage in {run.output} was run with another recipe, seed or picture encoder: "
-            "give folds the same, or run it again"
+            f"the fusion stage in {run.output} was run with another recipe, seed, text stage, picture "
+            "encoder or data: give folds the same, or run it again"
         )
 
 
