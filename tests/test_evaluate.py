@@ -203,9 +203,13 @@ def test_missing_pictures_are_listed_and_counted(data: Path) -> None:
         evaluate(None, data)
     posts = read_posts(data, "dev", text_only_for_missing=True)
     figures = judge(StubEngine(image_size=64), posts, read_posts(data, "conflict"))
-    assert figures["missing_pictures"] == 7
-    assert figures["heads"]["image"]["own"]["posts"] == 23
-    assert figures["heads"]["fused"]["own"]["posts"] == 30
+    assert figures["missing_pictures"] == [f"dev-{number}.png" for number in range(7)]
+    assert "7 pictures are missing; their posts were judged by their text alone: dev-0.png, " in body(figures)
+    for label in ("own", "post"):  # each head by its own answers, never another's
+        assert figures["heads"]["image"][label]["posts"] == 23
+        assert figures["heads"]["fused"][label]["posts"] == 23
+        assert figures["heads"]["text"][label]["posts"] == 30
+    assert figures["combinations"]["text_only"]["posts"] == 30
     assert figures["combinations"]["both"]["posts"] == 23
 
 

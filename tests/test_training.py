@@ -33,7 +33,7 @@ from mmsent.training.data import (  # noqa: E402  after the skip
     read_posts,
     read_texts,
 )
-from mmsent.training.evaluate import evaluate  # noqa: E402  after the skip
+from mmsent.training.evaluate import evaluate, predict  # noqa: E402  after the skip
 from mmsent.training.export import (  # noqa: E402  after the skip
     OUT_OF_FOLD_FILE,
     export,
@@ -41,6 +41,7 @@ from mmsent.training.export import (  # noqa: E402  after the skip
     parity,
     write_config,
 )
+from mmsent.training.figures import opinions_of  # noqa: E402  after the skip
 from mmsent.training.fitted import fit_all  # noqa: E402  after the skip
 from mmsent.training.kept_back import kept_back_texts  # noqa: E402  after the skip
 from mmsent.training.metrics import accuracy, log_loss  # noqa: E402  after the skip
@@ -236,13 +237,84 @@ def test_a_stage_does_not_go_on_from_other_weights(trained: Path, data: Path, tm
     folder = tmp_path / "run"
     shutil.copytree(trained, folder)
     run = Run(RECIPE, RECIPE.config(), data, folder, other)
-    with pytest.raises(InputError, match="another recipe, seed or picture encoder"):
+    with pytest.raises(InputError, match="another recipe, seed, text stage, picture encoder or data"):
         train("folds", run)
     with pytest.raises(InputError, match="starting weights"):
         train("fusion", run)
     assert not (folder / "out_of_fold.npz").exists()  # of a model that is being replaced
     train("fusion", replace(run, resume=False))
     assert len(list((folder / "features").glob("dev-0-*.npy"))) == 2
+
+
+def test_folds_stand_for_the_model_of_the_fusion_stage_alone(
+    trained: Path, data: Path, tmp_path: Path
+) -> None:
+    """Another text stage, or a label put right: folds would calibrate another model."""
+    folder, corrected = tmp_path / "run", tmp_path / "data"
+    shutil.copytree(trained, folder)
+    shutil.copytree(data, corrected)
+    rows = post_rows(corrected)
+    rows[0] |= {"label": "negative"}
+    write_rows(corrected, rows)
+    run = Run(RECIPE, RECIPE.config(), corrected, folder, folder / "resnet.safetensors")
+    with pytest.raises(InputError, match="run it again"):
+        train("folds", run)
+    with pytest.raises(InputError, match="or data"):
+        train("fusion", run)
+    text = load_file(folder / "text.safetensors")
+    save_file({name: tensor + 1 for name, tensor in text.items()}, folder / "text.safetensors")
+    with pytest.raises(InputError, match="run it again"):
+        train("folds", replace(run, data=data))
+
+
+def post_rows(data: Path) -> list[dict[str, Any]]:
+    return read_jsonl(data / "mvsa-single" / "posts.jsonl")
+
+
+def write_rows(data: Path, rows: list[dict[str, Any]]) -> None:
+    (data / "mvsa-single" / "posts.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+
+def without_label(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"image_label": None}
+
+
+def under_one_name(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"id": "same"}
+
+
+def with_one_text(row: dict[str, Any]) -> dict[str, Any]:
+    return row | ({"text": "all the same"} if row["split"] == "conflict" else {})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (without_label, "no post of split 'train' has a image_label"),
+        (under_one_name, "the id 'same' 39 times"),
+        (with_one_text, "two posts of each kind"),
+    ],
+)
+def test_posts_that_end_a_training_late_are_named_at_once(
+    data: Path, trained: Path, tmp_path: Path, change: Any, message: str
+) -> None:
+    copy = tmp_path / "data"
+    shutil.copytree(data, copy)
+    write_rows(copy, [change(row) for row in post_rows(copy)])
+    run = Run(RECIPE, RECIPE.config(), copy, tmp_path, trained / "resnet.safetensors")
+    with pytest.raises(InputError, match=message):
+        check(["text", "fusion", "folds"], run)
+
+
+def test_texts_without_a_label_are_left_out(tmp_path: Path) -> None:
+    folder = tmp_path / "semeval2017-task4a"
+    folder.mkdir()
+    lines = [json.dumps({"text": f"text {n}", "label": [None, "neutral"][n % 2]}) for n in range(4)]
+    (folder / "dev.jsonl").write_text("\n".join(lines))
+    assert [text.text for text in read_texts(tmp_path, "dev")] == ["text 1", "text 3"]
+    (folder / "dev.jsonl").write_text(lines[0])
+    with pytest.raises(InputError, match=r"no text in .* has a label"):
+        read_texts(tmp_path, "dev")
 
 
 def test_a_recipe_is_read_and_its_mistakes_are_named(tmp_path: Path) -> None:
@@ -263,6 +335,7 @@ def test_a_recipe_is_read_and_its_mistakes_are_named(tmp_path: Path) -> None:
         ({"preset": "huge"}, "no preset 'huge'"),
         ({"widht": 32}, "no 'widht'"),
         ({"preset": "tiny", "image_encoder": "resnet34"}, "name a text_encoder"),
+        ({"preset": "tiny", "width": 33}, "width 33.*change these settings"),
     ):
         with pytest.raises(InputError, match=message):
             Recipe(model=model).config()
@@ -450,6 +523,25 @@ def test_float_parts_agree_with_torch(float_parts: Path, trained: Path, data: Pa
         "fused": 1.0,
     }
     assert max(row["greatest_difference"] for row in figures.values()) < 1e-3
+    assert [row["accuracy_change"]["value"] for row in figures.values()] == [0, 0, 0]
+
+
+def test_what_int8_costs_is_told_from_torch(checkpoint: Path, data: Path) -> None:
+    """Against a torch that says neutral of every text, the parts gain what they get right beyond neutral."""
+    posts, model = read_posts(data, "dev"), FusionModel.from_pretrained(checkpoint)
+    with torch.no_grad():
+        model.text_head.weight.zero_()
+        model.text_head.bias.copy_(torch.tensor([0.0, 9.0, 0.0]))
+    with OpenVinoEngine(load_checkpoint(checkpoint), threads=1) as engine:
+        found = parity(model, engine, posts)["text"]
+        opinions = opinions_of(predict(engine, posts), "text")
+    labels = head_labels(posts)["text"]
+    neutral = np.broadcast_to([0.0, 1.0, 0.0], opinions.shape)
+    assert found["accuracy_change"]["value"] == pytest.approx(
+        accuracy(labels, opinions) - accuracy(labels, neutral)
+    )
+    assert found["posts"] == len(posts)
+    assert found["equal_labels"] == (opinions.argmax(axis=1) == 1).mean()
 
 
 def test_int8_parts_are_small(checkpoint: Path, float_parts: Path) -> None:
@@ -482,6 +574,12 @@ def test_export_keeps_what_is_no_checkpoint(trained: Path, data: Path, tmp_path:
     with pytest.raises(InputError, match="no checkpoint"):
         export(trained, data, tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_export_keeps_a_training_run(trained: Path, data: Path) -> None:
+    with pytest.raises(InputError, match="no checkpoint"):
+        export(trained, data, trained)
+    assert (trained / "text.safetensors").exists()
 
 
 def test_labels_are_read(data: Path) -> None:

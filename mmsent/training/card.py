@@ -70,6 +70,10 @@ def model_card(
         folds=left_out["folds"],
         left_out=_left_out(left_out),
         moved=f"{moved:.3f}",
+        cost=", ".join(
+            f"{HEAD_NAMES[head]} {percent(row['accuracy_change'])}" for head, row in figures["parity"].items()
+        ),
+        compared=f"{max(row['posts'] for row in figures['parity'].values()):,}",
         kept_back=_kept_back(figures["kept_back"]),
         results=body(figures, level=3),
         plots="\n".join(f"![{title}]({name})" for name, title in plots.items()),

@@ -11,7 +11,6 @@ from rich.progress import track
 
 from mmsent.engine.base import Engine, Prediction, ScoringRequest
 from mmsent.engine.openvino import OpenVinoEngine
-from mmsent.errors import InputError
 from mmsent.model.checkpoint import load_checkpoint
 from mmsent.model.inputs import has_text
 from mmsent.training.bootstrap import RESAMPLES
@@ -22,17 +21,18 @@ from mmsent.training.conflict_figures import (
     leave_folds_out,
 )
 from mmsent.training.data import (
-    IGNORED,
     LabelledPost,
     LabelledText,
     has_texts,
     post_splits,
     read_posts,
     read_texts,
+    require_labels,
 )
 from mmsent.training.features import picture
 from mmsent.training.figures import (
     Judged,
+    Labels,
     agreement_figures,
     combination_figures,
     head_figures,
@@ -102,11 +102,7 @@ def judge(
     Raises:
         InputError: a head has no label to be judged by, or conflicts are too few to be judged out of fold.
     """
-    for name in ("label", "text_label", "image_label"):
-        if all(getattr(post, name) == IGNORED for post in posts):
-            raise InputError(
-                f"no post of split {posts[0].split!r} has a {name}: judge one that has, e.g. dev"
-            )
+    require_labels(posts)
     everything = [*posts, *opposite]
     groups, first = unrepeated(everything, learned)
     is_opposite = np.arange(len(everything)) >= len(posts)
@@ -115,20 +111,20 @@ def judge(
         for name, change in COMBINATIONS.items()
     }
     found = judged(everything, [*combined["both"], *predict(engine, opposite)], is_opposite, groups)
-    left_out = leave_folds_out(found, prior)
+    left_out, labels = leave_folds_out(found, prior), np.array([post.label for post in posts])
     unique = found.only(first)
     return {
         "model": engine.model_id,
         "split": posts[0].split,
         "posts": len(posts),
         "conflict_posts": len(opposite),
-        "missing_pictures": sum(not post.has_picture for post in everything),
+        "missing_pictures": [post.image.name for post in everything if not post.has_picture],
         "resamples": RESAMPLES,
         "prior": prior,
         "temperatures": dict(engine.temperatures),
-        **_sections(found, combined, left_out, engine),
+        **_sections(found, labels, combined, left_out, engine),
         "without_repeats": {"posts": int(first[: len(posts)].sum())}
-        | _sections(unique, combined, left_out, engine)
+        | _sections(unique, labels, combined, left_out, engine)
         if unique.complete
         else None,
         "semeval": judge_texts(engine, texts) if texts else None,
@@ -137,10 +133,13 @@ def judge(
 
 
 def _sections(
-    found: Judged, combined: dict[str, list[Prediction]], left_out: OutOfFold, engine: Engine
+    found: Judged,
+    labels: Labels,
+    combined: dict[str, list[Prediction]],
+    left_out: OutOfFold,
+    engine: Engine,
 ) -> dict[str, Any]:
-    posts = len(combined["both"])
-    labels, weights = found.labels["fused"][:posts], found.weights[:, :posts]
+    weights = found.weights[:, : len(labels)]
     return {
         "heads": head_figures(found),
         "combinations": combination_figures(labels, combined, weights),

@@ -15,9 +15,13 @@ import nncf
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor, nn
 
-from mmsent.engine.base import HEADS
+from mmsent.engine.base import HEADS, Head
 from mmsent.engine.openvino import OpenVinoEngine
 from mmsent.errors import InputError
 from mmsent.model.checkpoint import (
@@ -32,11 +36,13 @@ from mmsent.model.checkpoint import (
 from mmsent.model.conflict import ConflictCalibration
 from mmsent.model.fusion import WEIGHTS, FusionModel
 from mmsent.model.inputs import TextTokenizer, has_text, pad_tokens, pixel_values, softmax
+from mmsent.training.bootstrap import estimate, ratio, resample
 from mmsent.training.card import model_card, training_records
-from mmsent.training.data import LabelledPost, LabelledText, has_texts, read_posts
+from mmsent.training.data import IGNORED, LabelledPost, LabelledText, has_texts, head_labels, read_posts
 from mmsent.training.drawn import drawn_posts
 from mmsent.training.evaluate import evaluate, judge_texts, predict
 from mmsent.training.features import picture
+from mmsent.training.figures import opinions_of
 from mmsent.training.fitted import Fitted, fit_all, fitted_figures, kept_rows
 from mmsent.training.kept_back import kept_back_texts
 from mmsent.training.out_of_fold import load_out_of_fold
@@ -49,7 +55,7 @@ from mmsent.training.train import OUT_OF_FOLD_FILE, load_trained
 CALIBRATION_TEXTS = 200
 CALIBRATION_PICTURES = 120
 CALIBRATION_DRAWINGS = 40
-PARITY_POSTS = 64
+_BATCH_SIZE = 32
 
 
 def export(
@@ -74,10 +80,7 @@ def export(
         InputError: no trained model, no out-of-fold logits or none of use, no data, no appendix, or `output`
             holds something else than a checkpoint.
     """
-    if output.exists() and (
-        not output.is_dir() or (any(output.iterdir()) and not (output / CONFIG_FILE).exists())
-    ):
-        raise InputError(f"{output} exists and is no checkpoint: give another folder")
+    _require_replaceable(output)
     model, records = load_trained(trained), training_records(trained)
     kept_back = kept_back_texts(data) if has_texts(data, "train") else []
     appendix_text = "" if appendix is None else _text_of(appendix)
@@ -100,13 +103,24 @@ def export(
         conflict_calibration=fitted.conflict,
         temperatures=fitted.temperatures,
     )
-    figures = _judge(model, partial, data, posts["dev"], kept_back) | {"out_of_fold": on_other_folds}
+    compared = [*posts["train"], *posts["dev"]]
+    figures = _judge(model, partial, data, compared, kept_back) | {"out_of_fold": on_other_folds}
     (partial / "metrics.json").write_text(as_json_text(figures) + "\n")
     card = model_card(figures, draw_all(figures, partial), model.config, records, appendix_text)
     model.generate_model_card(text=card).save(partial / "README.md")
     shutil.rmtree(output, ignore_errors=True)
     partial.rename(output)
     return figures
+
+
+def _require_replaceable(output: Path) -> None:
+    """Raises InputError unless `output` is free or an export: neither a training run nor a torch model."""
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return
+    try:
+        CheckpointConfig.model_validate_json((output / CONFIG_FILE).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise InputError(f"{output} exists and is no checkpoint: give another folder") from error
 
 
 def _fit(path: Path, posts: Sequence[LabelledPost]) -> tuple[Fitted, dict[str, Any]]:
@@ -126,11 +140,11 @@ def _judge(
     model: FusionModel,
     folder: Path,
     data: Path,
-    dev: Sequence[LabelledPost],
+    compared: Sequence[LabelledPost],
     kept_back: Sequence[LabelledText],
 ) -> dict[str, Any]:
     with OpenVinoEngine(load_checkpoint(folder)) as engine:
-        agreement = parity(model, engine, dev[:PARITY_POSTS])
+        agreement = parity(model, engine, compared)
         on_kept_back = judge_texts(engine, kept_back) if kept_back else None
     return evaluate(folder, data) | {
         "parity": agreement,
@@ -201,31 +215,47 @@ def quantise_parts(
 
 
 def parity(model: FusionModel, engine: OpenVinoEngine, posts: Sequence[LabelledPost]) -> dict[str, Any]:
-    """How far the parts' opinions lie from torch's: greatest and mean difference, share of equal labels."""
+    """How far the parts' opinions lie from torch's: greatest and mean difference, share of equal labels.
+
+    `accuracy_change` is the parts' accuracy minus torch's by each head's own label, with a paired interval.
+    """
+    said, predictions = _torch_opinions(model, engine, posts), predict(engine, posts)
+    labels, weights = head_labels(posts), resample(post_groups(posts))
     figures: dict[str, Any] = {}
-    requests = [picture(post, engine.image_size, view=0) for post in posts]
-    input_ids, attention_mask = token_tensors(engine.encode([post.text for post in posts]))
-    with torch.inference_mode():
-        feature_map = model.image_encoder(torch.from_numpy(pixel_values(requests)))
-        mask = torch.ones(len(posts), feature_map.shape[2] * feature_map.shape[3], dtype=torch.long)
-        logits = model(input_ids, attention_mask, feature_map, mask)
-    predictions = predict(engine, posts)
     for head in HEADS:
-        pairs = [
-            (
-                softmax(row[None], engine.temperatures[head])[0],
-                (opinion.positive, opinion.neutral, opinion.negative),
-            )
-            for row, prediction in zip(logits[head].numpy(), predictions, strict=True)
-            if (opinion := getattr(prediction, head)) is not None
-        ]
-        expected, found = (np.array(side) for side in zip(*pairs, strict=True))
+        there = np.array([getattr(prediction, head) is not None for prediction in predictions])
+        labelled = (there & (labels[head] != IGNORED)).astype(np.float32)
+        expected, found = said[head], opinions_of(predictions, head)
+        chosen, chosen_by_torch = found.argmax(axis=1), expected.argmax(axis=1)
+        gained = (chosen == labels[head]) * labelled - (chosen_by_torch == labels[head]) * labelled
+        difference = np.abs(expected - found)[there]
         figures[head] = {
-            "greatest_difference": float(np.abs(expected - found).max()),
-            "mean_difference": float(np.abs(expected - found).mean()),
-            "equal_labels": float((expected.argmax(axis=1) == found.argmax(axis=1)).mean()),
+            "posts": int(labelled.sum()),
+            "greatest_difference": float(difference.max()),
+            "mean_difference": float(difference.mean()),
+            "equal_labels": float((chosen == chosen_by_torch)[there].mean()),
+            "accuracy_change": estimate(ratio(weights @ gained, weights @ labelled)),
         }
     return figures
+
+
+def _torch_opinions(
+    model: FusionModel, engine: OpenVinoEngine, posts: Sequence[LabelledPost]
+) -> dict[Head, NDArray[np.float64]]:
+    """Torch's probabilities (N, 3) of each head, calibrated like the engine's."""
+    logits: dict[Head, list[NDArray[np.float32]]] = {head: [] for head in HEADS}
+    starts = range(0, len(posts), _BATCH_SIZE)
+    for start in track(starts, "judging by torch", console=Console(stderr=True), transient=True):
+        batch = posts[start : start + _BATCH_SIZE]
+        input_ids, attention_mask = token_tensors(engine.encode([post.text for post in batch]))
+        pixels = torch.from_numpy(pixel_values([picture(post, engine.image_size, view=0) for post in batch]))
+        with torch.inference_mode():
+            feature_map = model.image_encoder(pixels)
+            mask = torch.ones(len(batch), feature_map.shape[2] * feature_map.shape[3], dtype=torch.long)
+            found = model(input_ids, attention_mask, feature_map, mask)
+        for head in HEADS:
+            logits[head].append(found[head].numpy())
+    return {head: softmax(np.concatenate(logits[head]), engine.temperatures[head]) for head in HEADS}
 
 
 class _Part(nn.Module):

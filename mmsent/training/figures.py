@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mmsent.engine.base import HEADS, Head, Prediction
 from mmsent.model.inputs import NEGATIVE, NEUTRAL, POSITIVE, has_text
+from mmsent.posts import Opinion
 from mmsent.training.bootstrap import RESAMPLES, Values, Weights, estimate, ratio, resample
 from mmsent.training.calibration import reliability
 from mmsent.training.data import IGNORED, LabelledPost, head_labels
@@ -23,10 +24,13 @@ Labels = NDArray[np.int64]
 class Judged:
     """N posts, the model's opinions (N, 3) and conflict scores (N,) on them, and the bootstrap's weights.
 
-    `opposite` (N,) are those whose annotators felt text and picture opposite.
+    `labels` (N,) are each head's own, `post_labels` those of the posts as a whole; either is IGNORED where
+    the post lacks what the head reads. `opposite` (N,) are those whose annotators felt text and picture
+    opposite.
     """
 
     labels: dict[Head, Labels]
+    post_labels: dict[Head, Labels]
     opinions: dict[Head, Floats]
     conflict: Floats
     opposite: Flags
@@ -52,15 +56,14 @@ def judged(
     groups: Labels,
 ) -> Judged:
     """Gather what the figures are made of; a head counts where the post has what it reads."""
-    labels = head_labels(posts)
+    own, whole = head_labels(posts), [post.label for post in posts]
     has_words = np.array([has_text(post.text) for post in posts])
     has_picture = np.array([post.has_picture for post in posts])
-    labels["text"][~has_words] = IGNORED
-    labels["image"][~has_picture] = IGNORED
-    labels["fused"][~has_words & ~has_picture] = IGNORED
+    reads: dict[Head, Flags] = {"text": has_words, "image": has_picture, "fused": has_words & has_picture}
     return Judged(
-        labels=labels,
-        opinions={head: answers(predictions, head) for head in HEADS},
+        labels={head: np.where(reads[head], own[head], IGNORED) for head in HEADS},
+        post_labels={head: np.where(reads[head], whole, IGNORED) for head in HEADS},
+        opinions={head: opinions_of(predictions, head) for head in HEADS},
         conflict=np.array([prediction.conflict or 0.0 for prediction in predictions]),
         opposite=opposite,
         groups=groups,
@@ -68,13 +71,19 @@ def judged(
     )
 
 
-def answers(predictions: Sequence[Prediction], head: Head = "fused") -> Floats:
-    """Probabilities (N, 3); where a head has no opinion the other one's stands in, as in the product."""
-    rows = []
-    for prediction in predictions:
-        opinion = getattr(prediction, head) or prediction.text or prediction.image
-        rows.append((opinion.positive, opinion.neutral, opinion.negative) if opinion else (0.0, 1.0, 0.0))
-    return np.array(rows)
+def opinions_of(predictions: Sequence[Prediction], head: Head) -> Floats:
+    """A head's probabilities (N, 3), neutral where it has no opinion."""
+    return np.array([_shares(getattr(prediction, head)) for prediction in predictions])
+
+
+def answers(predictions: Sequence[Prediction]) -> Floats:
+    """What the product answers (N, 3): fused, or the only opinion there is."""
+    found = [prediction.fused or prediction.text or prediction.image for prediction in predictions]
+    return np.array([_shares(opinion) for opinion in found])
+
+
+def _shares(opinion: Opinion | None) -> tuple[float, float, float]:
+    return (opinion.positive, opinion.neutral, opinion.negative) if opinion else (0.0, 1.0, 0.0)
 
 
 def unrepeated(posts: Sequence[LabelledPost], learned: Sequence[LabelledPost]) -> tuple[Labels, Flags]:
@@ -89,7 +98,7 @@ def head_figures(found: Judged) -> dict[str, Any]:
     return {
         head: {
             "own": opinion_figures(found.labels[head], found.opinions[head], agreeing),
-            "post": opinion_figures(found.labels["fused"], found.opinions[head], agreeing),
+            "post": opinion_figures(found.post_labels[head], found.opinions[head], agreeing),
         }
         for head in HEADS
     }
@@ -181,7 +190,7 @@ def intensity_figures(found: Judged) -> dict[str, Any]:
 
 def text_figures(texts: Sequence[str], labels: Labels, predictions: Sequence[Prediction]) -> dict[str, Any]:
     """The text head on texts that have no picture."""
-    groups, opinions = text_groups(texts), answers(predictions, "text")
+    groups, opinions = text_groups(texts), opinions_of(predictions, "text")
     weights = resample(groups)
     unique = opinion_figures(labels, opinions, weights * first_of_each(groups))
     return {**opinion_figures(labels, opinions, weights), "resamples": RESAMPLES, "without_repeats": unique}

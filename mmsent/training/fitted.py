@@ -87,7 +87,8 @@ def fitted_figures(found: OutOfFoldLogits, groups: NDArray[np.int64]) -> dict[st
         probability[out] = fitted.probability(judged)
         flagged[out] = probability[out] >= fitted.threshold
     labels, opposite = dict(found.labels), _opposite(found)
-    everything = Judged(labels, opinions, probability, opposite, groups, resample(groups))
+    whole = dict.fromkeys(HEADS, labels["fused"])
+    everything = Judged(labels, whole, opinions, probability, opposite, groups, resample(groups))
     return {
         "prior": NATURAL_PREVALENCE,
         "folds": len(np.unique(found.fold)),

@@ -14,6 +14,7 @@ from mmsent.training.plots import draw_all
 from mmsent.training.summary import (
     AGREEMENTS,
     HEAD_NAMES,
+    IN_SAMPLE,
     TITLES,
     ece,
     flag_rows,
@@ -83,7 +84,10 @@ def _notes(figures: dict[str, Any]) -> str:
         _temperatures(figures["temperatures"]),
     ]
     if missing:
-        notes.append(f"{missing} pictures are missing; their posts were judged by their text alone.")
+        notes.append(
+            f"{len(missing)} pictures are missing; their posts were judged by their text alone: "
+            f"{', '.join(missing)}."
+        )
     return "\n".join(f"* {note}" for note in notes)
 
 
@@ -205,7 +209,8 @@ def _conflict_section(row: dict[str, Any]) -> str:
     ]
     return "\n\n".join(
         [
-            f"{row['posts']} posts whose text and picture feel opposite, against {row['others']} others.",
+            f"{row['posts']} posts whose text and picture feel opposite, against {row['others']} others."
+            + (f" {IN_SAMPLE}" if row["calibration"]["shipped"] else ""),
             table(["ranked by", "AUROC", "average precision"], ranking),
             "Within posts whose text's own label is the same, against all others and against those whose "
             "picture agrees:",

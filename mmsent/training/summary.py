@@ -12,6 +12,10 @@ TITLES = {
     "macro_f1": "macro F1",
     "macro_recall": "macro recall",
 }
+IN_SAMPLE = (
+    "Slope, power and threshold of a checkpoint by `mmsent export` were fitted on the posts of `conflict`: "
+    "quote the figures out of fold in its card."
+)
 AGREEMENTS = {"same": "same", "one_neutral": "one neutral", "opposite": "opposite"}
 
 
@@ -77,6 +81,8 @@ def _conflict_lines(row: dict[str, Any]) -> Iterator[str]:
     )
     shown = ", ".join(f"{label} {plain(each['others']['auroc'])}" for label, each in row["within"].items())
     yield f"  AUROC within equal text labels: {shown}"
+    if row["calibration"]["shipped"]:
+        yield f"  {IN_SAMPLE}"
     for title, each in flag_rows(row):
         yield (
             f"  threshold {title}, {each['prevalence']:.1%} opposite: flags {percent(each['flag_rate'])}, "
@@ -93,12 +99,12 @@ def flag_rows(row: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def percent(row: dict[str, float | None]) -> str:
-    """71.4 (67.1–75.5), or – for what does not exist."""
-    return _shown(row, lambda value: f"{100 * value:.1f}")
+    """71.4 (67.1 to 75.5), or – for what does not exist."""
+    return _shown(row, lambda value: f"{100 * value:.1f}".replace("-", "−"))
 
 
 def plain(row: dict[str, float | None]) -> str:
-    """0.752 (0.711–0.790), or – for what does not exist."""
+    """0.752 (0.711 to 0.790), or – for what does not exist."""
     return _shown(row, lambda value: f"{value:.3f}".replace("-", "−"))
 
 
