@@ -211,6 +211,11 @@ def test_missing_pictures_are_listed_and_counted(data: Path) -> None:
         assert figures["heads"]["text"][label]["posts"] == 30
     assert figures["combinations"]["text_only"]["posts"] == 30
     assert figures["combinations"]["both"]["posts"] == 23
+    for path in (data / "mvsa-single" / "images").glob("dev-*.png"):
+        path.unlink()
+    posts = read_posts(data, "dev", text_only_for_missing=True)
+    with pytest.raises(InputError, match="'dev' has words and a picture that is there"):
+        judge(StubEngine(image_size=64), posts, read_posts(data, "conflict"))
 
 
 def test_wrong_data_is_refused_before_anything_is_judged(data: Path, tmp_path: Path) -> None:

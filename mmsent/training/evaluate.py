@@ -11,6 +11,7 @@ from rich.progress import track
 
 from mmsent.engine.base import Engine, Prediction, ScoringRequest
 from mmsent.engine.openvino import OpenVinoEngine
+from mmsent.errors import InputError
 from mmsent.model.checkpoint import load_checkpoint
 from mmsent.model.inputs import has_text
 from mmsent.training.bootstrap import RESAMPLES
@@ -100,9 +101,15 @@ def judge(
     `prior` is the share of opposite posts that the engine's conflict is calibrated for, if it is.
 
     Raises:
-        InputError: a head has no label to be judged by, or conflicts are too few to be judged out of fold.
+        InputError: a head has no post to be judged by, or conflicts are too few to be judged out of fold.
     """
-    require_labels(posts)
+    whole = [post for post in posts if post.has_picture and has_text(post.text)]
+    if not whole:
+        raise InputError(
+            f"no post of split {posts[0].split!r} has words and a picture that is there: "
+            "give the folder that holds the pictures"
+        )
+    require_labels(whole)
     everything = [*posts, *opposite]
     groups, first = unrepeated(everything, learned)
     is_opposite = np.arange(len(everything)) >= len(posts)

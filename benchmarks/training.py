@@ -1,0 +1,129 @@
+"""How far runs of `mmsent train` lie apart: each run's figures, as torch has them.
+
+    python -m benchmarks.training DATA RUN... [--image-weights FILE] [--no-record]
+
+`RUN` is a folder where the text and the fusion stage have been, and folds maybe. Each head is judged on
+MVSA-Single's `dev` by its own label; the text head also by the macro recall on SemEval's `dev` and on the
+tweets kept back; conflict, as the plain score, by how it ranks the posts of `conflict` against `dev`. Folds
+add what is judged out of fold: accuracy of the fused head, conflict's AUROC, its flags' precision and recall.
+Each run appends one row to `training.jsonl` beside this file; the table on stdout is of these runs.
+"""
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.engine import processor
+from mmsent.model.inputs import has_text
+from mmsent.training.data import LabelledText, read_texts
+from mmsent.training.fit import weights_hash
+from mmsent.training.fitted import fitted_figures, kept_rows
+from mmsent.training.fusion_stage import FusionJudge, TextReader
+from mmsent.training.kept_back import kept_back_texts
+from mmsent.training.metrics import confusions, rates
+from mmsent.training.out_of_fold import load_out_of_fold
+from mmsent.training.recipe import Recipe
+from mmsent.training.repeats import post_groups
+from mmsent.training.run import PictureMaps, Run
+from mmsent.training.text_stage import pooled_words
+from mmsent.training.train import OUT_OF_FOLD_FILE, load_trained
+
+ROWS = Path(__file__).with_suffix(".jsonl")
+
+
+def main() -> None:
+    given = _arguments()
+    rows = []
+    for folder in given.runs:
+        rows.append(_row(given.data, folder, given.image_weights))
+        if not given.no_record:
+            with ROWS.open("a") as file:
+                file.write(json.dumps(rows[-1]) + "\n")
+    sys.stdout.write(table(rows))
+
+
+def _row(data: Path, folder: Path, image_weights: Path | None) -> dict[str, Any]:
+    recipe = Recipe.model_validate(json.loads((folder / "training.json").read_text())["recipe"])
+    run = Run(recipe, recipe.config(), data, folder, image_weights)
+    model = load_trained(folder)
+    maps = PictureMaps(run, model)
+    dev = run.posts["dev"]
+    judge = FusionJudge(TextReader(model, run.ids([*dev, *run.posts["conflict"]])), dev, maps.judged)
+    figures = judge.figures(model)
+    texts = {"semeval_dev": read_texts(data, "dev"), "semeval_kept_back": kept_back_texts(data)}
+    recalls = {f"{name}_recall": _recall(run, model, each) for name, each in texts.items()}
+    return {
+        "day": f"{datetime.now(UTC):%Y-%m-%d}",
+        "seed": recipe.seed,
+        "picture_encoder": maps.encoder_hash,
+        "text_encoder": weights_hash(model.text_encoder),
+        **{name: round(value, 4) for name, value in (figures | recalls).items()},
+        "out_of_fold": _out_of_fold(run) if (folder / OUT_OF_FOLD_FILE).exists() else None,
+        "processor": processor(),
+        "recipe": recipe.model_dump(mode="json"),
+    }
+
+
+def _recall(run: Run, model: Any, texts: list[LabelledText]) -> float:
+    """Macro recall of the text head."""
+    with torch.inference_mode():
+        opinions = model.text_head(pooled_words(model, run.ids(texts))).numpy()
+    labels = np.array([text.label for text in texts])
+    measures = rates(confusions(labels, opinions.argmax(axis=1), np.ones((1, len(texts)), np.float32)))
+    return float(measures["macro_recall"][0])
+
+
+def _out_of_fold(run: Run) -> dict[str, Any]:
+    found = load_out_of_fold(run.output / OUT_OF_FOLD_FILE)
+    by_id = {post.post_id: post for posts in run.posts.values() for post in posts}
+    posts = [by_id[name] for name in found.post_id.tolist()]
+    has_words = np.array([has_text(post.text) for post in posts])
+    groups = post_groups([post for post, kept in zip(posts, has_words, strict=True) if kept])
+    figures = fitted_figures(kept_rows(found, has_words), groups)
+    conflict = figures["conflict"]
+    return {
+        **{f"{head}_accuracy": round(row["accuracy"], 4) for head, row in figures["heads"].items()},
+        **{f"{head}_log_loss": round(row["log_loss"], 4) for head, row in figures["heads"].items()},
+        "conflict_auroc": conflict["auroc"],
+        "within": {label: each["others"]["auroc"] for label, each in conflict["within"].items()},
+        "precision": conflict["precision"],
+        "recall": conflict["recall"],
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Markdown."""
+    names = ["seed", "text", "picture", "fused", "conflict", "SemEval `dev`", "kept back"]
+    names += ["fused, folds", "conflict, folds"]
+    lines = ["| " + " | ".join(names) + " |", "|---" * len(names) + "|"]
+    for row in rows:
+        shares = [row[f"{head}_accuracy"] for head in ("text", "image", "fused")]
+        cells = [str(row["seed"]), *(f"{share:.1%}" for share in shares), f"{row['conflict_auroc']:.3f}"]
+        cells += [f"{100 * row[f'semeval_{name}_recall']:.1f}" for name in ("dev", "kept_back")]
+        folds = row["out_of_fold"]
+        cells += (
+            [f"{folds['fused_accuracy']:.1%}", f"{folds['conflict_auroc']['value']:.3f}"]
+            if folds
+            else ["", ""]
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__.split("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("runs", type=Path, nargs="+", help="folders of `mmsent train`")
+    parser.add_argument("--image-weights", type=Path, help="as `mmsent train` had them")
+    parser.add_argument("--no-record", action="store_true", help="append no row")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
