@@ -42,6 +42,7 @@ from mmsent.training.out_of_fold import (
     load_out_of_fold,
 )
 from mmsent.training.repeats import first_of_each, post_groups, text_groups
+from mmsent.training.summary import percent
 
 
 def test_weighted_measures_are_those_of_repeated_rows() -> None:
@@ -258,3 +259,8 @@ def test_damaged_out_of_fold_logits_are_refused(tmp_path: Path) -> None:
     np.savez(path, format_version=np.int64(2))
     with pytest.raises(InputError, match="format 2"):
         load_out_of_fold(path)
+
+
+def test_shares_are_written_with_a_minus_and_never_as_minus_nothing() -> None:
+    assert percent({"value": -0.0042, "low": -0.0082, "high": -0.0004}) == "−0.4 (−0.8 to 0.0)"
+    assert percent({"value": None, "low": None, "high": None}) == "–"

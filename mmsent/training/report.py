@@ -83,6 +83,8 @@ def _notes(figures: dict[str, Any]) -> str:
         "from the text alone, from the picture alone; fused has the post's.",
         _temperatures(figures["temperatures"]),
     ]
+    if figures["conflict"]["calibration"]["shipped"]:
+        notes.append(IN_SAMPLE)
     if missing:
         notes.append(
             f"{len(missing)} pictures are missing; their posts were judged by their text alone: "
@@ -209,8 +211,7 @@ def _conflict_section(row: dict[str, Any]) -> str:
     ]
     return "\n\n".join(
         [
-            f"{row['posts']} posts whose text and picture feel opposite, against {row['others']} others."
-            + (f" {IN_SAMPLE}" if row["calibration"]["shipped"] else ""),
+            f"{row['posts']} posts whose text and picture feel opposite, against {row['others']} others.",
             table(["ranked by", "AUROC", "average precision"], ranking),
             "Within posts whose text's own label is the same, against all others and against those whose "
             "picture agrees:",

@@ -100,7 +100,7 @@ def flag_rows(row: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 def percent(row: dict[str, float | None]) -> str:
     """71.4 (67.1 to 75.5), or – for what does not exist."""
-    return _shown(row, lambda value: f"{100 * value:.1f}".replace("-", "−"))
+    return _shown(row, lambda value: f"{round(100 * value, 1) + 0.0:.1f}".replace("-", "−"))
 
 
 def plain(row: dict[str, float | None]) -> str:
