@@ -137,7 +137,7 @@ def test_no_folder_at_all(tmp_path: Path) -> None:
 
 def test_the_shipped_checkpoint_is_whole() -> None:
     checkpoint = load_checkpoint()
-    assert checkpoint.model_id == "default@3"
+    assert checkpoint.model_id == "default@4"
     assert checkpoint.conflict_calibration is not None
     size = sum(path.stat().st_size for path in checkpoint.folder.glob("*.onnx"))
     assert size <= 60e6

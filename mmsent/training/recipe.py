@@ -65,7 +65,7 @@ class FusionRecipe(_Settings):
     epochs: int = Field(default=2, ge=1)
     patience: int = Field(default=2, ge=0)
     batch_size: int = Field(default=32, ge=1)
-    texts_per_batch: int = Field(default=16, ge=0)
+    texts_per_batch: int = Field(default=32, ge=0)
     rate: float = Field(default=5e-5, gt=0)
     head_rate: float = Field(default=5e-4, gt=0)
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
