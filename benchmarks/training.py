@@ -16,20 +16,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from sklearn.metrics import recall_score
 
 from benchmarks.engine import processor
-from mmsent.model.inputs import has_text
 from mmsent.training.data import LabelledText, read_texts
 from mmsent.training.fit import weights_hash
-from mmsent.training.fitted import fitted_figures, kept_rows
+from mmsent.training.fitted import fitted_figures, read_fittable
 from mmsent.training.fusion_stage import FusionJudge, TextReader
 from mmsent.training.kept_back import kept_back_texts
-from mmsent.training.metrics import confusions, rates
-from mmsent.training.out_of_fold import load_out_of_fold
 from mmsent.training.recipe import Recipe
-from mmsent.training.repeats import post_groups
 from mmsent.training.run import PictureMaps, Run
 from mmsent.training.text_stage import pooled_words
 from mmsent.training.train import OUT_OF_FOLD_FILE, load_trained
@@ -74,18 +70,12 @@ def _recall(run: Run, model: Any, texts: list[LabelledText]) -> float:
     """Macro recall of the text head."""
     with torch.inference_mode():
         opinions = model.text_head(pooled_words(model, run.ids(texts))).numpy()
-    labels = np.array([text.label for text in texts])
-    measures = rates(confusions(labels, opinions.argmax(axis=1), np.ones((1, len(texts)), np.float32)))
-    return float(measures["macro_recall"][0])
+    labels = [text.label for text in texts]
+    return float(recall_score(labels, opinions.argmax(axis=1), average="macro"))
 
 
 def _out_of_fold(run: Run) -> dict[str, Any]:
-    found = load_out_of_fold(run.output / OUT_OF_FOLD_FILE)
-    by_id = {post.post_id: post for posts in run.posts.values() for post in posts}
-    posts = [by_id[name] for name in found.post_id.tolist()]
-    has_words = np.array([has_text(post.text) for post in posts])
-    groups = post_groups([post for post, kept in zip(posts, has_words, strict=True) if kept])
-    figures = fitted_figures(kept_rows(found, has_words), groups)
+    figures = fitted_figures(*read_fittable(run.output / OUT_OF_FOLD_FILE, run.fitted))
     conflict = figures["conflict"]
     return {
         **{f"{head}_accuracy": round(row["accuracy"], 4) for head, row in figures["heads"].items()},

@@ -141,6 +141,11 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def other_format(version: object) -> str:
+    """Why a checkpoint of none of FORMATS is refused."""
+    return f"is of format {version!r}, this mmsent reads formats {FORMATS[0]} to {FORMATS[-1]}"
+
+
 def _read_config(folder: Path, remedy: str) -> CheckpointConfig:
     try:
         return CheckpointConfig.model_validate_json((folder / CONFIG_FILE).read_bytes())
@@ -153,9 +158,7 @@ def _read_config(folder: Path, remedy: str) -> CheckpointConfig:
         if isinstance(first["input"], dict) and "text_config" in first["input"]:
             reason = "holds a model for torch and no ONNX parts; `mmsent export` makes them"
         elif first["loc"] == ("format_version",):
-            reason = (
-                f"is of format {first['input']!r}, this mmsent reads formats {FORMATS[0]} to {FORMATS[-1]}"
-            )
+            reason = other_format(first["input"])
         else:
             reason = (
                 f"has a config.json that cannot be read ({'.'.join(map(str, first['loc']))}: {first['msg']})"

@@ -29,7 +29,7 @@ from transformers import AutoConfig, AutoModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 from mmsent.errors import CheckpointError, InputError, SetupError
-from mmsent.model.checkpoint import CONFIG_FILE, FORMATS, TOKENIZER_FILE, file_hash
+from mmsent.model.checkpoint import CONFIG_FILE, FORMATS, TOKENIZER_FILE, file_hash, other_format
 from mmsent.model.inputs import LABELS
 
 _MASKED = -1e4  # exp() of it is exactly 0 in float32, and unlike -inf it survives 8-bit quantisation
@@ -42,6 +42,7 @@ WEIGHTS = "model*.safetensors"
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 _TOKENIZER_FILES = (TOKENIZER_FILE, _TOKENIZER_CONFIG)
 _LARGEST_FILE = "95MB"  # what common hosts of Git repositories take without more ado
+_CHANGE = "change these settings"
 _AGAIN = "run `mmsent train` or `mmsent export` again, or download it again"
 _CONVERT = (
     "pickles can run code when they are read, so convert them where they come from: "
@@ -128,7 +129,7 @@ class FusionConfig(BaseModel):
         """One of PRESETS, with `changes`; raises InputError for another name or a value that cannot be."""
         if name not in PRESETS:
             raise InputError(f"there is no preset {name!r}: use one of {', '.join(PRESETS)}")
-        return cls.parse({**PRESETS[name], **changes}, f"preset {name}", remedy="change these settings")
+        return cls.parse({**PRESETS[name], **changes}, f"preset {name}", remedy=_CHANGE)
 
     @classmethod
     def of_encoders(cls, text_encoder: str, image_encoder: str, **changes: Any) -> "FusionConfig":
@@ -152,7 +153,7 @@ class FusionConfig(BaseModel):
         sizes = {"text_config": text_config, "image_weights": image_weights}
         names = {"text_encoder": text_encoder, "image_encoder": image_encoder}
         source = f"{text_encoder} with {image_encoder}"
-        return cls.parse({**names, **sizes, **changes}, source, remedy="change these settings")
+        return cls.parse({**names, **sizes, **changes}, source, remedy=_CHANGE)
 
     @classmethod
     def parse(cls, fields: Any, source: object, *, remedy: str = _AGAIN) -> "FusionConfig":
@@ -163,11 +164,6 @@ class FusionConfig(BaseModel):
             first = error.errors()[0]
             reason = f"{'.'.join(map(str, first['loc'])) or 'as a whole'}: {first['msg']}"
             raise CheckpointError(f"{source} is no model configuration ({reason}): {remedy}") from error
-
-    @classmethod
-    def load(cls, path: Path) -> "FusionConfig":
-        """Read it from a `config.json`; raises CheckpointError when it is missing or of another shape."""
-        return cls.parse(_read_json(path), path)
 
     def save(self, path: Path) -> None:
         path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -359,10 +355,7 @@ class FusionModel(nn.Module, ModelHubMixin):
             raise CheckpointError(f"{folder} holds no {WEIGHTS}: {_AGAIN}; {_CONVERT}")
         fields = _read_json(folder / CONFIG_FILE)
         if (version := fields.get("format_version", FORMATS[0])) not in FORMATS:
-            raise CheckpointError(
-                f"{folder} is of format {version!r}, this mmsent reads formats {FORMATS[0]} to "
-                f"{FORMATS[-1]}: update mmsent"
-            )
+            raise CheckpointError(f"{folder} {other_format(version)}: update mmsent")
         model = cls(FusionConfig.parse(fields, folder / CONFIG_FILE))
         for name, digest in fields.get("files", {}).items():
             if folder / name in weights and file_hash(folder / name) != digest:

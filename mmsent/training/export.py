@@ -35,7 +35,7 @@ from mmsent.model.checkpoint import (
 )
 from mmsent.model.conflict import ConflictCalibration
 from mmsent.model.fusion import WEIGHTS, FusionModel
-from mmsent.model.inputs import TextTokenizer, has_text, pad_tokens, pixel_values, softmax
+from mmsent.model.inputs import TextTokenizer, pad_tokens, pixel_values, softmax
 from mmsent.training.bootstrap import estimate, ratio, resample
 from mmsent.training.card import model_card, training_records
 from mmsent.training.data import IGNORED, LabelledPost, LabelledText, has_texts, head_labels, read_posts
@@ -43,9 +43,8 @@ from mmsent.training.drawn import drawn_posts
 from mmsent.training.evaluate import evaluate, judge_texts, predict
 from mmsent.training.features import picture
 from mmsent.training.figures import opinions_of
-from mmsent.training.fitted import Fitted, fit_all, fitted_figures, kept_rows
+from mmsent.training.fitted import fit_all, fitted_figures, read_fittable
 from mmsent.training.kept_back import kept_back_texts
-from mmsent.training.out_of_fold import load_out_of_fold
 from mmsent.training.plots import draw_all
 from mmsent.training.repeats import post_groups
 from mmsent.training.report import as_json_text
@@ -85,7 +84,8 @@ def export(
     kept_back = kept_back_texts(data) if has_texts(data, "train") else []
     appendix_text = "" if appendix is None else _text_of(appendix)
     posts = {split: read_posts(data, split) for split in ("train", "dev", "conflict")}
-    fitted, on_other_folds = _fit(trained / OUT_OF_FOLD_FILE, [*posts["train"], *posts["conflict"]])
+    fittable, groups = read_fittable(trained / OUT_OF_FOLD_FILE, [*posts["train"], *posts["conflict"]])
+    fitted, on_other_folds = fit_all(fittable), fitted_figures(fittable, groups)
     partial = output.with_name(output.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -121,19 +121,6 @@ def _require_replaceable(output: Path) -> None:
         CheckpointConfig.model_validate_json((output / CONFIG_FILE).read_bytes())
     except (OSError, ValidationError) as error:
         raise InputError(f"{output} exists and is no checkpoint: give another folder") from error
-
-
-def _fit(path: Path, posts: Sequence[LabelledPost]) -> tuple[Fitted, dict[str, Any]]:
-    """What is fitted on posts that have words, as the engine is asked only about such; and how good it is."""
-    if not path.is_file():
-        raise InputError(f"no out-of-fold logits at {path}: run `mmsent train --stage folds` first")
-    found = load_out_of_fold(path)
-    by_id = {post.post_id: post for post in posts}
-    if strangers := [name for name in found.post_id.tolist() if name not in by_id]:
-        raise InputError(f"{path} has post {strangers[0]}, which is not in the data: train on the same data")
-    found = kept_rows(found, np.array([has_text(by_id[name].text) for name in found.post_id.tolist()]))
-    groups = post_groups([by_id[name] for name in found.post_id.tolist()])
-    return fit_all(found), fitted_figures(found, groups)
 
 
 def _judge(

@@ -1,6 +1,8 @@
 """What is fitted on out-of-fold logits for a checkpoint's `config.json`, and how that does on other posts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from mmsent.engine.base import HEADS, Head
 from mmsent.errors import InputError
 from mmsent.model.checkpoint import Temperatures
 from mmsent.model.conflict import ConflictCalibration
-from mmsent.model.inputs import softmax
+from mmsent.model.inputs import has_text, softmax
 from mmsent.training.bootstrap import resample
 from mmsent.training.calibration import fit_conflict_of, fit_temperatures, joint_shares, reliability
 from mmsent.training.conflict_figures import (
@@ -19,10 +21,11 @@ from mmsent.training.conflict_figures import (
     flag_figures,
     ranking_figures,
 )
-from mmsent.training.data import IGNORED
+from mmsent.training.data import IGNORED, LabelledPost
 from mmsent.training.figures import Judged
 from mmsent.training.metrics import Flags, Floats, choose_threshold, log_loss
-from mmsent.training.out_of_fold import OutOfFoldLogits
+from mmsent.training.out_of_fold import OutOfFoldLogits, load_out_of_fold
+from mmsent.training.repeats import post_groups
 
 CONFLICT = "conflict"  # the split of the posts that annotators felt opposite
 
@@ -43,6 +46,24 @@ class Fitted:
         """P(opposite) (N,)."""
         opinions = self.opinions(found)
         return self.conflict.of(opinions["text"], opinions["image"])
+
+
+def read_fittable(path: Path, posts: Sequence[LabelledPost]) -> tuple[OutOfFoldLogits, NDArray[np.int64]]:
+    """The logits of the folds stage on posts that have words, as the engine is asked only about such.
+
+    Returns them (N rows) and the group of repeated posts that each is of (N,).
+
+    Raises:
+        InputError: there are no logits, they cannot be read, or they are of other posts.
+    """
+    if not path.is_file():
+        raise InputError(f"no out-of-fold logits at {path}: run `mmsent train --stage folds` first")
+    found = load_out_of_fold(path)
+    by_id = {post.post_id: post for post in posts}
+    if strangers := [name for name in found.post_id.tolist() if name not in by_id]:
+        raise InputError(f"{path} has post {strangers[0]}, which is not in the data: train on the same data")
+    found = kept_rows(found, np.array([has_text(by_id[name].text) for name in found.post_id.tolist()]))
+    return found, post_groups([by_id[name] for name in found.post_id.tolist()])
 
 
 def fit_all(found: OutOfFoldLogits) -> Fitted:

@@ -20,6 +20,7 @@ from mmsent.training.features import VIEWS, picture_maps
 from mmsent.training.fit import Schedule, Task, fit, weights_hash
 from mmsent.training.fusion_stage import FusionJudge, FusionTask, TextReader
 from mmsent.training.kept_back import learned_texts
+from mmsent.training.out_of_fold import FITTED_SPLITS
 from mmsent.training.picture_head import DRAWING_WEIGHT, PictureLesson, judge, pooled, teach
 from mmsent.training.recipe import FusionRecipe, Recipe, TextRecipe
 from mmsent.training.text_stage import tokenizer_file
@@ -73,6 +74,11 @@ class Run:
     @cached_property
     def posts(self) -> dict[str, list[LabelledPost]]:
         return {split: read_posts(self.data, split) for split in ("train", "dev", "conflict")}
+
+    @property
+    def fitted(self) -> list[LabelledPost]:
+        """The posts of FITTED_SPLITS."""
+        return [post for split in FITTED_SPLITS for post in self.posts[split]]
 
     @property
     def posts_hash(self) -> str:

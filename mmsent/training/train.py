@@ -16,19 +16,11 @@ from mmsent.model.checkpoint import CONFIG_FILE
 from mmsent.model.fusion import FusionModel
 from mmsent.training import Stage
 from mmsent.training.curves import write_curves
-from mmsent.training.data import (
-    LabelledPost,
-    head_labels,
-    make_folder,
-    read_irony,
-    read_record,
-    read_texts,
-    require_labels,
-)
+from mmsent.training.data import head_labels, make_folder, read_irony, read_record, read_texts, require_labels
 from mmsent.training.device import best_device
 from mmsent.training.fit import weights_hash
 from mmsent.training.fusion_stage import TextReader, all_logits, freeze
-from mmsent.training.out_of_fold import FITTED_SPLITS, OutOfFoldLogits, group_folds
+from mmsent.training.out_of_fold import OutOfFoldLogits, group_folds
 from mmsent.training.photos import check_photos
 from mmsent.training.picture_stage import RECORD_FILE, train_pictures
 from mmsent.training.recipe import Recipe
@@ -163,7 +155,7 @@ def _picture_record(run: Run) -> dict[str, Any] | None:
 
 def _train_folds(run: Run) -> dict[str, Any]:
     """The fusion stage on all folds but one, in turn."""
-    fitted, split, fold = _folds(run)
+    fitted, (split, fold) = run.fitted, _folds(run)
     model = run.new_model()
     _check_same(run, model)
     maps = PictureMaps(run, model)
@@ -191,11 +183,10 @@ def _train_folds(run: Run) -> dict[str, Any]:
     return _record(run, "folds.json", {"stage": "folds", "folds": histories})
 
 
-def _folds(run: Run) -> tuple[list[LabelledPost], NDArray[np.str_], NDArray[np.int64]]:
-    """The posts (N) that are fitted on, the split of each, and its fold."""
-    fitted = [post for split in FITTED_SPLITS for post in run.posts[split]]
-    split = np.array([post.split for post in fitted])
-    return fitted, split, group_folds(post_groups(fitted), split, run.recipe.seed)
+def _folds(run: Run) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
+    """Split and fold of each of `Run.fitted` (N,)."""
+    split = np.array([post.split for post in run.fitted])
+    return split, group_folds(post_groups(run.fitted), split, run.recipe.seed)
 
 
 def _check_same(run: Run, start: FusionModel) -> None:
