@@ -5,26 +5,32 @@
 `RUN` is a folder where the text and the fusion stage have been, and folds maybe. Each head is judged on
 MVSA-Single's `dev` by its own label; the text head also by the macro recall on SemEval's `dev` and on the
 tweets kept back; conflict, as the plain score, by how it ranks the posts of `conflict` against `dev`. Folds
-add what is judged out of fold: accuracy of the fused head, conflict's AUROC, its flags' precision and recall.
-Each run appends one row to `training.jsonl` beside this file; the table on stdout is of these runs.
+add what is judged out of fold: accuracy of each head, conflict's AUROC, its flags' precision and recall, and
+how many more posts are right than in the first RUN's folds (paired: the same resampled groups of posts). Each
+run appends one row to `training.jsonl` beside this file; the table on stdout is of these runs.
 """
 
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from sklearn.metrics import recall_score
+from numpy.typing import NDArray
+from sklearn.metrics import f1_score, recall_score
 
 from benchmarks.engine import processor
-from mmsent.training.data import LabelledText, read_texts
+from mmsent.training.bootstrap import estimate, ratio, resample
+from mmsent.training.data import IGNORED, LabelledPost, LabelledText, read_texts
 from mmsent.training.fit import weights_hash
 from mmsent.training.fitted import fitted_figures, read_fittable
 from mmsent.training.fusion_stage import FusionJudge, TextReader
 from mmsent.training.kept_back import kept_back_texts
+from mmsent.training.out_of_fold import OutOfFoldLogits
 from mmsent.training.recipe import Recipe
 from mmsent.training.run import PictureMaps, Run
 from mmsent.training.text_stage import pooled_words
@@ -37,20 +43,21 @@ def main() -> None:
     given = _arguments()
     rows = []
     for folder in given.runs:
-        rows.append(_row(given.data, folder, given.image_weights))
+        rows.append(_row(given.data, folder, given.image_weights, first=given.runs[0]))
         if not given.no_record:
             with ROWS.open("a") as file:
                 file.write(json.dumps(rows[-1]) + "\n")
     sys.stdout.write(table(rows))
 
 
-def _row(data: Path, folder: Path, image_weights: Path | None) -> dict[str, Any]:
+def _row(data: Path, folder: Path, image_weights: Path | None, *, first: Path) -> dict[str, Any]:
     recipe = Recipe.model_validate(json.loads((folder / "training.json").read_text())["recipe"])
     run = Run(recipe, recipe.config(), data, folder, image_weights)
     model = load_trained(folder)
     maps = PictureMaps(run, model)
     dev = run.posts["dev"]
-    judge = FusionJudge(TextReader(model, run.ids([*dev, *run.posts["conflict"]])), dev, maps.judged)
+    reader = TextReader(model, run.ids([*dev, *run.posts["conflict"]]))
+    judge = FusionJudge(reader, dev, maps.judged, pictures=recipe.fusion.pictures)
     figures = judge.figures(model)
     texts = {"semeval_dev": read_texts(data, "dev"), "semeval_kept_back": kept_back_texts(data)}
     recalls = {f"{name}_recall": _recall(run, model, each) for name, each in texts.items()}
@@ -60,7 +67,7 @@ def _row(data: Path, folder: Path, image_weights: Path | None) -> dict[str, Any]
         "picture_encoder": maps.encoder_hash,
         "text_encoder": weights_hash(model.text_encoder),
         **{name: round(value, 4) for name, value in (figures | recalls).items()},
-        "out_of_fold": _out_of_fold(run) if (folder / OUT_OF_FOLD_FILE).exists() else None,
+        "out_of_fold": _out_of_fold(run, first) if (folder / OUT_OF_FOLD_FILE).exists() else None,
         "processor": processor(),
         "recipe": recipe.model_dump(mode="json"),
     }
@@ -74,17 +81,44 @@ def _recall(run: Run, model: Any, texts: list[LabelledText]) -> float:
     return float(recall_score(labels, opinions.argmax(axis=1), average="macro"))
 
 
-def _out_of_fold(run: Run) -> dict[str, Any]:
-    figures = fitted_figures(*read_fittable(run.output / OUT_OF_FOLD_FILE, run.fitted))
+def _out_of_fold(run: Run, first: Path) -> dict[str, Any]:
+    found, groups = read_fittable(run.output / OUT_OF_FOLD_FILE, run.fitted)
+    figures = fitted_figures(found, groups)
     conflict = figures["conflict"]
     return {
         **{f"{head}_accuracy": round(row["accuracy"], 4) for head, row in figures["heads"].items()},
         **{f"{head}_log_loss": round(row["log_loss"], 4) for head, row in figures["heads"].items()},
+        "fused_weighted_f1": round(_weighted_f1(found), 4),
+        "gain_over_first": _gains(found, groups, first / OUT_OF_FOLD_FILE, run.fitted),
         "conflict_auroc": conflict["auroc"],
         "within": {label: each["others"]["auroc"] for label, each in conflict["within"].items()},
         "precision": conflict["precision"],
         "recall": conflict["recall"],
     }
+
+
+def _weighted_f1(found: OutOfFoldLogits) -> float:
+    """Of the fused head; temperatures do not change which label is chosen."""
+    labels = found.labels["fused"]
+    kept = labels != IGNORED
+    return float(f1_score(labels[kept], found.logits["fused"][kept].argmax(axis=1), average="weighted"))
+
+
+def _gains(
+    found: OutOfFoldLogits, groups: NDArray[np.int64], first: Path, posts: Sequence[LabelledPost]
+) -> dict[str, Any] | None:
+    """Accuracy of each head minus that in `first`; None where there are no folds of the same posts."""
+    if not first.exists():
+        return None
+    other, _ = read_fittable(first, posts)
+    if not np.array_equal(found.post_id, other.post_id):
+        return None
+    weights, gains = resample(groups), {}
+    for head, labels in found.labels.items():
+        right = (found.logits[head].argmax(axis=1) == labels).astype(np.float32)
+        gained = right - (other.logits[head].argmax(axis=1) == labels)
+        gains[head] = estimate(ratio(weights @ gained, weights @ (labels != IGNORED)))
+    return gains
 
 
 def table(rows: list[dict[str, Any]]) -> str:

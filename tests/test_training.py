@@ -230,6 +230,22 @@ def test_folds_that_are_run_again_say_the_same(trained: Path, data: Path) -> Non
         assert np.array_equal(after.logits[head], logits)
 
 
+def test_folds_of_the_text_alone_read_no_picture(trained: Path, data: Path, tmp_path: Path) -> None:
+    for name in ("text.safetensors", "resnet.safetensors"):
+        shutil.copy(trained / name, tmp_path)
+    recipe = RECIPE.model_copy(update={"fusion": FusionRecipe(pictures=False)})
+    run = Run(recipe, recipe.config(), data, tmp_path, tmp_path / "resnet.safetensors")
+    for stage in ("fusion", "folds"):
+        train(stage, run)
+    before = load_out_of_fold(tmp_path / OUT_OF_FOLD_FILE)
+    for path in (tmp_path / "features").glob("*.npy"):
+        np.save(path, np.load(path)[::-1])
+    train("folds", replace(run, resume=False))
+    after = load_out_of_fold(tmp_path / OUT_OF_FOLD_FILE)
+    assert np.array_equal(after.logits["fused"], before.logits["fused"])
+    assert not np.array_equal(after.logits["image"], before.logits["image"])
+
+
 def test_a_stage_does_not_go_on_from_other_weights(trained: Path, data: Path, tmp_path: Path) -> None:
     torch.manual_seed(1)
     other = tmp_path / "other.safetensors"

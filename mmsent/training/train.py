@@ -170,7 +170,7 @@ def _train_folds(run: Run) -> dict[str, Any]:
         histories.append(fit_fusion(run, model, maps, taught, folder))
         write_curves("fusion", folder)
         reader = TextReader(model, run.ids([fitted[row] for row in out]))
-        found = all_logits(model, reader, fitted_maps[out])
+        found = all_logits(model, reader, fitted_maps[out], pictures=run.recipe.fusion.pictures)
         for head in HEADS:
             logits[head][out] = found[head]
     OutOfFoldLogits(
