@@ -14,7 +14,10 @@ from mmsent.training.data import read_record
 from mmsent.training.report import body, table
 from mmsent.training.summary import HEAD_NAMES, ece, percent, plain, signed
 
-IRONY = " beside irony (TweetEval, Barbieri et al. 2020; SemEval-2018 Task 3A, Van Hee et al. 2018),"
+IRONY = (
+    " beside irony ([TweetEval](https://github.com/cardiffnlp/tweeteval), Barbieri et al. 2020; SemEval-2018 "
+    "Task 3A, Van Hee et al. 2018; research use),"
+)
 
 
 def training_records(trained: Path) -> dict[str, dict[str, Any]]:
@@ -41,12 +44,12 @@ def model_card(
     `plots` are files beside the card and what they show; `appendix` is a document in Markdown, for a section.
     """
     template = resources.files("mmsent.training").joinpath("card.md").read_text(encoding="utf-8")
-    conflict, left_out = figures["conflict"], figures["out_of_fold"]
+    conflict, left_out, parity = figures["conflict"], figures["out_of_fold"], figures["parity"]
     calibration = ConflictCalibration(**conflict["calibration"]["shipped"])
-    moved = max(row["mean_difference"] for row in figures["parity"].values())
     training = records["fusion"]
     sizes, side = config.text_config, config.image_size
     return template.format(
+        model=figures["model"],
         text_encoder=_text_start(config),
         text_sizes=f"{sizes.get('num_hidden_layers', 12)} layers of {sizes.get('hidden_size', 768)}",
         image_encoder=config.image_encoder,
@@ -59,7 +62,8 @@ def model_card(
         picture_start=picture_start(config, training["picture_start"], training["picture_record"] or {}),
         train_posts=f"{training['posts']:,}",
         drawings=f"{training['drawings']:,}",
-        megabytes=", ".join(f"{part} {size} MB" for part, size in figures["megabytes"].items()),
+        megabytes=_sizes(figures["megabytes"]),
+        torch_megabytes=_sizes(figures["torch_megabytes"]),
         temperatures=", ".join(f"{HEAD_NAMES[head]} {t:.3f}" for head, t in figures["temperatures"].items()),
         prior=f"{calibration.prior:.1%}",
         conflict=f"{calibration.slope:.4f} · logit(score) {signed(calibration.intercept, 4)}",
@@ -69,11 +73,12 @@ def model_card(
         fitted_posts=f"{left_out['conflict']['posts'] + left_out['conflict']['others']:,}",
         folds=left_out["folds"],
         left_out=_left_out(left_out),
-        moved=f"{moved:.3f}",
+        moved=f"{max(row['mean_difference'] for row in parity.values()):.3f}",
+        moved_most=f"{max(row['greatest_difference'] for row in parity.values()):.2f}",
         cost=", ".join(
-            f"{HEAD_NAMES[head]} {percent(row['accuracy_change'])}" for head, row in figures["parity"].items()
+            f"{HEAD_NAMES[head]} {percent(row['accuracy_change'])} of {row['posts']:,}"
+            for head, row in parity.items()
         ),
-        compared=f"{max(row['posts'] for row in figures['parity'].values()):,}",
         kept_back=_kept_back(figures["kept_back"]),
         results=body(figures, level=3),
         plots="\n".join(f"![{title}]({name})" for name, title in plots.items()),
@@ -86,6 +91,10 @@ def _record(path: Path, *needed: str) -> dict[str, Any]:
     if missing := [name for name in needed if name not in found]:
         raise InputError(f"{path} says nothing of {missing[0]}, it is of an older training: train again")
     return found
+
+
+def _sizes(megabytes: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {size} MB" for name, size in megabytes.items())
 
 
 def _kept_back(row: dict[str, Any] | None) -> str:
