@@ -417,6 +417,7 @@ def test_export_is_a_checkpoint(checkpoint: Path, data: Path, figures: dict[str,
     card = (checkpoint / "README.md").read_text()
     assert percent(fused) in card
     for told in (
+        "sentiment model, `small@2`",
         "resnet10 over 64 px",
         "4 picture regions",
         "1 layers of 16",
@@ -430,7 +431,7 @@ def test_export_is_a_checkpoint(checkpoint: Path, data: Path, figures: dict[str,
     kept_back = len(kept_back_texts(data))
     assert kept_back > 0
     assert f"{kept_back} tweets of SemEval's `train` that no stage learned from: there the text head" in card
-    assert f"{30 - kept_back} tweets of SemEval-2017 Task 4A `train`" in card
+    assert f"{30 - kept_back} tweets of [SemEval-2017 Task 4A]" in card
     assert figures["without_repeats"]["posts"] == SPLITS["dev"]
     sample = figures["sample"]
     assert sample["posts"] > 30
