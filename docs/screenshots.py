@@ -1,7 +1,7 @@
 """`make screenshots`: pictures of page Live for the README, taken of the running demo.
 
-Needs the extra `dev` and Chromium (Debian: the package chromium). The demo plays its sample in a folder of
-its own; the story that the sample tells needs a few minutes to show.
+Needs the extra `dev`, Chromium and an emoji font (Debian: chromium, fonts-noto-color-emoji). The demo plays
+its sample in a folder of its own; the story that the sample tells needs a few minutes to show.
 """
 
 import argparse
