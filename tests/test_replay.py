@@ -122,7 +122,7 @@ BAD_LINES = [
     ('{"id": "1", "text": 5}', "text"),
     ('{"id": "1", "text": NaN}', "not JSON"),
     ('{"id": "1", "image": 5}', "should be a path or an address"),
-    ('{"id": "1", "image": "images/none.jpg"}', "is missing"),
+    ('{"id": "1", "image": "images/none.jpg"}', "is missing; put it there"),
     ('{"id": "1", "image": "images"}', "is not a file"),
     ('{"id": "1", "image": "../secret.txt"}', "outside the file's folder"),
     ('{"id": "1", "image": "../none.txt"}', "outside the file's folder"),

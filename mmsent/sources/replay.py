@@ -219,7 +219,9 @@ def _local_path(image: ImageRef, folder: Path) -> Path | None:
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
         if not Path(os.path.normpath(folder / image.url)).is_relative_to(folder):
             raise ValueError(f"picture {image.url!r} lies outside the file's folder") from error
-        raise ValueError(f"picture {image.url!r} is missing") from error
+        raise ValueError(
+            f"picture {image.url!r} is missing; put it there, or leave it out of the post"
+        ) from error
     if not path.is_relative_to(folder):
         raise ValueError(f"picture {image.url!r} lies outside the file's folder")
     if not path.is_file():
