@@ -172,6 +172,10 @@ def test_saved_files_follow_the_hub(model: FusionModel, saved: Path) -> None:
     assert TextTokenizer(saved / "tokenizer.json", 32).encode([text]) == [tokenizer(text)["input_ids"]]
 
 
+def test_whoever_may_read_one_file_may_read_all(saved: Path) -> None:
+    assert len({file.stat().st_mode for file in saved.iterdir()}) == 1
+
+
 def test_a_large_model_is_saved_in_parts(
     model: FusionModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -167,6 +167,7 @@ def test_the_stage_leaves_an_encoder_that_the_model_takes(whole: Path, photos: P
     assert not torch.equal(model.image_encoder.bn1.running_mean, untouched)
     numbers = sum(tensor.numel() for tensor in model.image_encoder.state_dict().values())
     assert (whole / IMAGE_FILE).stat().st_size < 1.1 * 2 * numbers
+    assert (whole / IMAGE_FILE).stat().st_mode == (whole / "picture.json").stat().st_mode
 
 
 def test_a_killed_run_ends_with_the_same_weights(

@@ -1,5 +1,6 @@
 """What must hold of any model, tried on a tiny random one: alone, in company, saved, exported, trained."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from mmsent.errors import CheckpointError, InputError  # noqa: E402  after the s
 from mmsent.model.checkpoint import PART_FILES, load_checkpoint  # noqa: E402  after the skip
 from mmsent.model.fusion import FusionConfig, FusionModel  # noqa: E402  imports torch
 from mmsent.model.inputs import TextTokenizer, pad_tokens, pixel_values, softmax  # noqa: E402  after the skip
+from mmsent.training.curves import write_curves  # noqa: E402  after the skip
 from mmsent.training.data import LabelledText  # noqa: E402  after the skip
 from mmsent.training.export import export_parts, write_config  # noqa: E402  after the skip
 from mmsent.training.fit import Schedule, fit  # noqa: E402  after the skip
@@ -310,6 +312,13 @@ def test_a_killed_run_ends_with_the_same_weights(tmp_path: Path, killed_at: int)
     assert fit(resumed, schedule, tmp_path / "killed") == history
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(resumed.model.state_dict()[name], tensor)
+
+
+def test_the_curve_counts_steps_from_the_start_of_the_run(tmp_path: Path) -> None:
+    fit(LessonTask(), Schedule(epochs=6, patience=6), tmp_path)
+    write_curves("text", tmp_path)
+    steps = json.loads((tmp_path / "text.curves.json").read_text())["steps"]
+    assert [(epoch, step) for epoch, step, _ in steps] == [(2, 20), (4, 40)]
 
 
 def test_a_run_of_other_arguments_is_not_resumed(tmp_path: Path) -> None:

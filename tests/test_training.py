@@ -192,6 +192,11 @@ def test_every_stage_leaves_its_curves(trained: Path) -> None:
             assert picture.width > 500
 
 
+def test_whoever_may_read_the_records_may_read_the_weights(trained: Path) -> None:
+    names = ("text.safetensors", "text.json", "model.safetensors", "training.json")
+    assert len({(trained / name).stat().st_mode for name in names}) == 1
+
+
 def test_the_text_encoder_is_the_mean_of_its_runs(trained: Path) -> None:
     runs = [
         torch.load(trained / f"text-{number}" / "text.state.pt", weights_only=True)["best_weights"]

@@ -7,6 +7,7 @@ modality says can never be moved by the other. Parameter names are a file format
 """
 
 import json
+import shutil
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -374,6 +375,8 @@ class FusionModel(nn.Module, ModelHubMixin):
             (save_directory / name).write_text(content, encoding="utf-8")
         save_torch_state_dict(self.state_dict(), save_directory, max_shard_size=_LARGEST_FILE)
         self.config.save(save_directory / CONFIG_FILE)
+        for file in save_directory.glob(WEIGHTS):  # safetensors lets nobody but the owner read them
+            shutil.copymode(save_directory / CONFIG_FILE, file)
 
     def generate_model_card(self, *args: Any, text: str = _CARD, **kwargs: Any) -> ModelCard:
         """The model card: what the hub reads of it, before `text`."""

@@ -7,8 +7,6 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from mmsent.training.fit import LOG_STEPS
-
 _SIZE = (9.0, 3.6)  # inches
 
 
@@ -40,13 +38,12 @@ def _read_log(path: Path) -> list[dict[str, Any]]:
 def _draw(stage: str, losses: list[dict[str, Any]], epochs: list[dict[str, Any]]) -> Figure:
     figure = Figure(figsize=_SIZE, layout="constrained")
     left, right = figure.subplots(1, 2)
-    steps = [LOG_STEPS * (place + 1) for place in range(len(losses))]
-    left.plot(steps, [row["loss"] for row in losses])
-    left.set(title=f"{stage}: loss while training", xlabel="step", ylabel="loss of a batch in nats")
+    left.plot([row["step"] for row in losses], [row["loss"] for row in losses])
+    left.set(title=f"{stage}: loss of a batch", xlabel="step")
     numbers = [row["epoch"] + 1 for row in epochs]
     for name in epochs[0]:
         if name not in {"epoch", "selection"} and not name.endswith("log_loss"):
             right.plot(numbers, [row[name] for row in epochs], marker="o", label=name)
-    right.set(title="on the development set", xlabel="epoch", ylabel="share", xticks=numbers)
+    right.set(title="after an epoch, on what is held out", xlabel="epoch", xticks=numbers)
     right.legend(fontsize="small")
     return figure

@@ -135,6 +135,10 @@ class _Runner:
         stale = self.state.epoch - self.state.best_epoch > self.schedule.patience
         return stale or self.state.epoch >= self.schedule.epochs
 
+    @property
+    def _steps_done(self) -> int:
+        return self.state.epoch * self.steps_per_epoch + self.state.step
+
     def forget(self) -> None:
         """Nothing of an earlier run is taken for this one's."""
         self.path.unlink(missing_ok=True)
@@ -142,10 +146,8 @@ class _Runner:
 
     def run(self) -> None:
         with _progress() as progress:
-            done = self.state.epoch * self.steps_per_epoch + self.state.step
-            bar = progress.add_task(
-                self.task.name, total=self.steps_per_epoch * self.schedule.epochs, completed=done
-            )
+            total = self.steps_per_epoch * self.schedule.epochs
+            bar = progress.add_task(self.task.name, total=total, completed=self._steps_done)
             while not self.ended:
                 for loss in self._epoch():
                     progress.update(bar, advance=1, description=f"{self.task.name} loss {loss:.3f}")
@@ -158,8 +160,8 @@ class _Runner:
         for batch in batches[self.state.step :]:
             loss = self._step(batch)
             self.state.step += 1
-            if self.state.step % LOG_STEPS == 0:
-                self._log({"epoch": self.state.epoch, "step": self.state.step, "loss": round(loss, 4)})
+            if self._steps_done % LOG_STEPS == 0:
+                self._log({"epoch": self.state.epoch, "step": self._steps_done, "loss": round(loss, 4)})
             if self.state.step % self.schedule.snapshot_steps == 0:
                 self.save()
             yield loss

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 from torchvision.models import get_model_weights
 
@@ -168,5 +168,5 @@ def _save(weights: dict[str, Tensor], file: Path) -> None:
         name: (tensor.half() if tensor.is_floating_point() else tensor).cpu().contiguous()
         for name, tensor in weights.items()
     }
-    save_file(halves, partial)
+    partial.write_bytes(save(halves))
     partial.replace(file)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from mmsent.engine.base import HEADS, Head
 from mmsent.errors import InputError
@@ -114,7 +114,7 @@ def _train_text(run: Run) -> dict[str, Any]:
     with torch.inference_mode():
         figures = {name: round(value, 4) for name, value in task.judge().items()}
     state = {name: each for name, each in task.fusion.state_dict().items() if name.startswith(TEXT_PARTS)}
-    save_file({name: each.contiguous() for name, each in state.items()}, run.output / TEXT_FILE)
+    (run.output / TEXT_FILE).write_bytes(save({name: each.contiguous() for name, each in state.items()}))
     record = {"stage": "text", "texts": len(run.texts), "irony_texts": len(irony)}
     return _record(run, "text.json", {**record, "runs": histories, "mean": figures})
 
