@@ -20,16 +20,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from sklearn.metrics import f1_score, recall_score
+from sklearn.metrics import recall_score
 
 from benchmarks.engine import processor
-from mmsent.training.bootstrap import estimate, ratio, resample
-from mmsent.training.data import IGNORED, LabelledPost, LabelledText, read_texts
+from mmsent.engine.base import Head
+from mmsent.training.bootstrap import Values, Weights, estimate, resample
+from mmsent.training.data import LabelledPost, LabelledText, read_texts
 from mmsent.training.fit import weights_hash
 from mmsent.training.fitted import fitted_figures, read_fittable
 from mmsent.training.fusion_stage import FusionJudge, TextReader
 from mmsent.training.kept_back import kept_back_texts
+from mmsent.training.metrics import confusions, rates
 from mmsent.training.out_of_fold import OutOfFoldLogits
 from mmsent.training.recipe import Recipe
 from mmsent.training.run import PictureMaps, Run
@@ -85,11 +86,15 @@ def _out_of_fold(run: Run, first: Path) -> dict[str, Any]:
     found, groups = read_fittable(run.output / OUT_OF_FOLD_FILE, run.fitted)
     figures = fitted_figures(found, groups)
     conflict = figures["conflict"]
+    weights = resample(groups)
+    own = _rates(found, weights)
+    others = _rates_of_same_posts(first / OUT_OF_FOLD_FILE, found, run.fitted, weights)
     return {
         **{f"{head}_accuracy": round(row["accuracy"], 4) for head, row in figures["heads"].items()},
         **{f"{head}_log_loss": round(row["log_loss"], 4) for head, row in figures["heads"].items()},
-        "fused_weighted_f1": round(_weighted_f1(found), 4),
-        "gain_over_first": _gains(found, groups, first / OUT_OF_FOLD_FILE, run.fitted),
+        "fused_weighted_f1": round(float(own["fused"]["weighted_f1"][0]), 4),
+        "gain_over_first": others
+        and {head: estimate(own[head]["accuracy"] - others[head]["accuracy"]) for head in own},
         "conflict_auroc": conflict["auroc"],
         "within": {label: each["others"]["auroc"] for label, each in conflict["within"].items()},
         "precision": conflict["precision"],
@@ -97,28 +102,22 @@ def _out_of_fold(run: Run, first: Path) -> dict[str, Any]:
     }
 
 
-def _weighted_f1(found: OutOfFoldLogits) -> float:
-    """Of the fused head; temperatures do not change which label is chosen."""
-    labels = found.labels["fused"]
-    kept = labels != IGNORED
-    return float(f1_score(labels[kept], found.logits["fused"][kept].argmax(axis=1), average="weighted"))
+def _rates(found: OutOfFoldLogits, weights: Weights) -> dict[Head, dict[str, Values]]:
+    """Of each head; temperatures do not change which label is chosen."""
+    return {
+        head: rates(confusions(labels, found.logits[head].argmax(axis=1), weights))
+        for head, labels in found.labels.items()
+    }
 
 
-def _gains(
-    found: OutOfFoldLogits, groups: NDArray[np.int64], first: Path, posts: Sequence[LabelledPost]
-) -> dict[str, Any] | None:
-    """Accuracy of each head minus that in `first`; None where there are no folds of the same posts."""
-    if not first.exists():
+def _rates_of_same_posts(
+    file: Path, found: OutOfFoldLogits, posts: Sequence[LabelledPost], weights: Weights
+) -> dict[Head, dict[str, Values]] | None:
+    """None where `file` does not hold folds of the posts of `found`."""
+    if not file.exists():
         return None
-    other, _ = read_fittable(first, posts)
-    if not np.array_equal(found.post_id, other.post_id):
-        return None
-    weights, gains = resample(groups), {}
-    for head, labels in found.labels.items():
-        right = (found.logits[head].argmax(axis=1) == labels).astype(np.float32)
-        gained = right - (other.logits[head].argmax(axis=1) == labels)
-        gains[head] = estimate(ratio(weights @ gained, weights @ (labels != IGNORED)))
-    return gains
+    other, _ = read_fittable(file, posts)
+    return _rates(other, weights) if np.array_equal(found.post_id, other.post_id) else None
 
 
 def table(rows: list[dict[str, Any]]) -> str:
