@@ -375,7 +375,7 @@ class FusionModel(nn.Module, ModelHubMixin):
             (save_directory / name).write_text(content, encoding="utf-8")
         save_torch_state_dict(self.state_dict(), save_directory, max_shard_size=_LARGEST_FILE)
         self.config.save(save_directory / CONFIG_FILE)
-        for file in save_directory.glob(WEIGHTS):  # safetensors lets nobody but the owner read them
+        for file in save_directory.glob(WEIGHTS):  # which safetensors lets nobody but the owner read
             shutil.copymode(save_directory / CONFIG_FILE, file)
 
     def generate_model_card(self, *args: Any, text: str = _CARD, **kwargs: Any) -> ModelCard:

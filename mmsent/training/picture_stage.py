@@ -168,5 +168,5 @@ def _save(weights: dict[str, Tensor], file: Path) -> None:
         name: (tensor.half() if tensor.is_floating_point() else tensor).cpu().contiguous()
         for name, tensor in weights.items()
     }
-    partial.write_bytes(save(halves))
+    partial.write_bytes(save(halves))  # save_file would let nobody but the owner read it
     partial.replace(file)

@@ -114,7 +114,8 @@ def _train_text(run: Run) -> dict[str, Any]:
     with torch.inference_mode():
         figures = {name: round(value, 4) for name, value in task.judge().items()}
     state = {name: each for name, each in task.fusion.state_dict().items() if name.startswith(TEXT_PARTS)}
-    (run.output / TEXT_FILE).write_bytes(save({name: each.contiguous() for name, each in state.items()}))
+    content = save({name: each.contiguous() for name, each in state.items()})
+    (run.output / TEXT_FILE).write_bytes(content)  # save_file would let nobody but the owner read it
     record = {"stage": "text", "texts": len(run.texts), "irony_texts": len(irony)}
     return _record(run, "text.json", {**record, "runs": histories, "mean": figures})
 
